@@ -1,0 +1,121 @@
+"""An experiment as plain data: everything needed to run it, and to run it again. Written as Python, YAML or a command.
+
+The four doors are one recipe: `Experiment.to_yaml`, `.to_cli`, `.to_python` print the other ways to say the same.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from ..errors import BadText
+from ..spec import Spec
+from ..tweaks import Decoding, Stack
+
+
+class Experiment(Spec):
+    """BASE and the TWEAKs to compare with it, on one prompt, with one set of dice."""
+
+    prompt: str
+    """What both read."""
+    tweaks: tuple[Stack, ...] = ()
+    """One TWEAK row each; a row's tweaks are joined by ` + `."""
+    prompts: dict[str, str] = Field(default_factory=dict)
+    """Further prompts by name, which tweaks such as `copy … from clean` take values from."""
+    target: str | None = None
+    """An answer whose log-probability after the prompt is measured, in nats."""
+    read: str | None = None
+    """A text whose perplexity each row is asked for."""
+    decoding: Decoding = Decoding()
+    """How tokens are chosen."""
+    seed: int = Field(default=0, ge=0)
+    """The dice: BASE and TWEAK share them."""
+    model: str = "fruitfly"
+    """Name or folder of the model."""
+    revision: str | None = None
+    """The model's revision on its hub."""
+    dtype: str | None = None
+    """Number format of the weights; the model's own on a GPU, float32 on a CPU, when left out."""
+    top: int = Field(default=8, ge=1, le=100)
+    """How many tokens the next-token table shows of each row."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        for name, text in (("prompt", self.prompt), *self.prompts.items()):
+            if not text:
+                raise BadText(f"the {name} is empty" if name == "prompt" else f"the prompt {name!r} is empty",
+                              hint="give at least one character to read")
+        for name in self.needed_prompts:
+            if name not in self.prompts:
+                known = ", ".join(self.prompts) or "none"
+                raise BadText(f"a tweak takes values from a prompt called {name!r}, which is not given (given: {known})",
+                              hint=f'add --prompt {name}="…" on the command line, or `prompts: {{{name}: …}}` in YAML')
+        return self
+
+    @property
+    def needed_prompts(self) -> set[str]:
+        """Names of the prompts that tweaks take values from."""
+        from ..tweaks import Activation
+
+        found = {t.source_prompt for stack in self.tweaks for t in stack if isinstance(t, Activation)}
+        return {name for name in found if name}
+
+    def plain(self) -> dict[str, Any]:
+        """Only what differs from the defaults, as plain data; `Experiment.of` reads it back."""
+        return self.model_dump(exclude_defaults=True) | {"prompt": self.prompt}
+
+    def to_yaml(self) -> str:
+        """The experiment as YAML: `Experiment.from_yaml` reads it back to an equal one."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read YAML. Raises BadText with line and column where it is no YAML, or with the field that is wrong."""
+        return cls.of(read_yaml(text))
+
+    def flags(self) -> list[str]:
+        """The command line's words after `invivo compare`."""
+        words = [self.prompt]
+        for stack in self.tweaks:
+            words += ["--tweak", str(stack)]
+        for name, text in self.prompts.items():
+            words += ["--prompt", f"{name}={text}"]
+        for flag, value in (("--target", self.target), ("--read-text", self.read), ("--revision", self.revision),
+                            ("--dtype", self.dtype)):
+            words += [] if value is None else [flag, value]
+        plain, default = self.decoding, Decoding()
+        if plain.do_sample:
+            words += ["--sample"]
+        for field in ("temperature", "top_k", "top_p", "max_new_tokens"):
+            if getattr(plain, field) != getattr(default, field):
+                words += ["--" + field.replace("_", "-"), f"{getattr(plain, field):g}"]
+        for field in ("seed", "model", "top"):
+            if getattr(self, field) != type(self).model_fields[field].default:
+                words += [f"--{field}", str(getattr(self, field))]
+        return words
+
+    def to_cli(self) -> str:
+        """The command that runs it."""
+        words = self.flags()
+        dashed = ["--", words[0]] if words[0].startswith("-") else [words[0]]
+        return shlex.join(["invivo", "compare", *words[1:], *dashed] if len(dashed) > 1 else ["invivo", "compare", *words])
+
+    def to_python(self) -> str:
+        """The Python that runs it."""
+        plain = self.plain()
+        plain["tweaks"] = [str(s) for s in self.tweaks]
+        lines = "".join(f"    {key}={value!r},\n" for key, value in plain.items())
+        return f"import invivo\n\ninvivo.run(invivo.Experiment.of(dict(\n{lines})))\n"
+
+
+def read_yaml(text: str) -> Any:
+    """Plain data from YAML. Raises BadText that names line and column."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise BadText(f"unreadable YAML{where}: {getattr(error, 'problem', error)}") from None

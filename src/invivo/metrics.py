@@ -1,0 +1,93 @@
+"""One number per TWEAK row, with its unit and a gloss in plain words.
+
+A metric reads a finished comparison (`of(comparison, row)`; row None is BASE) and returns a float, or None where it
+does not apply. Adding one is adding an entry here: it then exists in labs, tables, JSON and the reference docs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import unknown
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number with a name. `of(comparison, row)`: row None asks for BASE's own value, None where it has none."""
+
+    name: str
+    label: str
+    unit: str
+    gloss: str
+    of: Callable[[Any, int | None], float | None]
+
+    def text(self, value: float | None) -> str:
+        """The number as people read it, with its unit."""
+        if value is None or math.isnan(value):
+            return "–"
+        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+        if self.unit == "%":
+            return f"{100 * value:.1f} %"
+        return f"{digits} {self.unit}".strip()
+
+
+def _run(c: Any, row: int | None) -> Any:
+    return c.base if row is None else c.tweaks[row]
+
+
+def _end(c: Any) -> int:
+    return len(c.prompt_ids) - 1
+
+
+def _mean(values: Any) -> float | None:
+    return sum(values) / len(values) if len(values) else None
+
+
+def _distinct(ids: tuple[int, ...], n: int = 2) -> float | None:
+    grams = list(zip(*(ids[i:] for i in range(n)), strict=False))
+    return len(set(grams)) / len(grams) if grams else None
+
+
+METRICS: dict[str, Metric] = {m.name: m for m in (
+    Metric("kl_next", "KL after the prompt", "nats",
+           "how far the tweak moved the very next prediction; 0 is not at all",
+           lambda c, r: None if r is None else c.tweaks[r].kl_nats[_end(c)]),
+    Metric("kl_mean", "KL, mean over positions", "nats",
+           "how far the tweak moved predictions on average over BASE's text",
+           lambda c, r: None if r is None else _mean(c.tweaks[r].kl_nats)),
+    Metric("kl_max", "KL, largest", "nats", "the prediction that moved most",
+           lambda c, r: None if r is None else max(c.tweaks[r].kl_nats)),
+    Metric("top_changed", "top token changed", "%",
+           "share of positions of BASE's text at which another token became the likeliest",
+           lambda c, r: None if r is None else _mean([float(x) for x in c.tweaks[r].top_changed])),
+    Metric("entropy_next", "entropy after the prompt", "nats", "how undecided the next prediction is; 0 is certain",
+           lambda c, r: _run(c, r).entropy_nats[_end(c)]),
+    Metric("choice_entropy", "entropy of the decoder's choice", "nats",
+           "how much chance the decoder left, on average over generated tokens; greedy leaves none",
+           lambda c, r: _mean(_run(c, r).choice_entropy_nats)),
+    Metric("said", "log-probability of what was said", "nats/token",
+           "how likely the model itself finds the text, per token; closer to 0 is likelier",
+           lambda c, r: _mean(_run(c, r).said_nats)),
+    Metric("perplexity", "perplexity of BASE's text", "",
+           "how surprised the row is by what BASE said; 1 is not at all", lambda c, r: _run(c, r).perplexity),
+    Metric("read_perplexity", "perplexity of the text read", "",
+           "how surprised the row is by a text it never saw", lambda c, r: _run(c, r).read_perplexity),
+    Metric("target", "log-probability of the target", "nats", "how likely the row finds the given answer",
+           lambda c, r: _run(c, r).target_nats),
+    Metric("distinct_2", "distinct pairs of tokens", "%", "share of neighbouring pairs that do not repeat: diversity",
+           lambda c, r: _distinct(_run(c, r).ids)),
+    Metric("parted", "texts part at token", "",
+           "index of the first generated token that differs; – when none does",
+           lambda c, r: None if r is None or c.tweaks[r].first_divergence is None else
+           float(c.tweaks[r].first_divergence)),
+)}
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name. Raises UnknownName with the nearest spelling."""
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS, "invivo metrics")
+    return METRICS[name]
