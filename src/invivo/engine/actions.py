@@ -1,0 +1,168 @@
+"""A tweak made ready for one row of one model: where exactly, on which positions, with which values to copy.
+
+An `Action` is what a tweak's one line means once model and prompt are known. It changes its own row and nothing else,
+and it remembers whether it was ever reached and whether it ever changed a value: silence is not an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InvivoError
+from ..sites import SITES, Positions
+from ..tweaks import Activation
+from ..tweaks.activation import Copy, Mean
+from . import dice
+
+SITE_NUMBER = {name: number for number, name in enumerate(SITES)}
+Index = slice | Tensor
+EVERYTHING = slice(None)
+
+
+def as_index(chosen: Sequence[int] | None, device: torch.device) -> Index:
+    """A list of indices as a slice where it is one run, else as a tensor; None is everything."""
+    if chosen is None:
+        return EVERYTHING
+    if len(chosen) == 0:
+        return slice(0, 0)
+    if chosen[-1] - chosen[0] + 1 == len(chosen) and list(chosen) == sorted(chosen):
+        return slice(chosen[0], chosen[-1] + 1)
+    return torch.tensor(chosen, device=device)
+
+
+def crossed(indices: Sequence[Index], shape: Sequence[int], device: torch.device) -> tuple[Index, ...]:
+    """Indices that select the grid of all combinations, as numpy.ix_ does. Slices stay slices while one tensor is enough."""
+    if sum(isinstance(i, Tensor) for i in indices) < 2:
+        return tuple(indices)
+    grid = []
+    for axis, (index, size) in enumerate(zip(indices, shape, strict=True)):
+        flat = index if isinstance(index, Tensor) else torch.arange(size, device=device)[index]
+        grid.append(flat.view([-1 if a == axis else 1 for a in range(len(indices))]))
+    return tuple(grid)
+
+
+@dataclass
+class Action:
+    """One activation tweak on one row (None: on every row)."""
+
+    tweak: Activation
+    row: int | None
+    layer: int | None
+    heads: list[int] | None
+    units: list[int] | None
+    source: Tensor | None = None  # copy: (P, …) values of the named run; mean: (1, …)
+    shift: dict[int, int] | None = None  # copy: position here -> position there, when they differ
+    reached: bool = False
+    changed: bool = False
+    furthest: int = -1  # the last position that passed by
+    _positions: dict[int, Positions] = field(default_factory=dict)
+
+    @property
+    def site(self) -> str:
+        """Short name of its site."""
+        return self.tweak.place.site
+
+    def wants(self, position: int, prompt_length: int) -> bool:
+        """Whether it acts at an absolute position, given how long the row's prompt is."""
+        if position < 0:  # padding
+            return False
+        if self.tweak.during != "all" and (self.tweak.during == "prompt") != (position < prompt_length):
+            return False
+        if isinstance(self.tweak, Copy) and self.source is not None:
+            there = position if self.shift is None else self.shift.get(position, -1)
+            if not 0 <= there < self.source.shape[0]:
+                return False
+        at = self.tweak.place.at
+        if at is None:
+            return True
+        if prompt_length not in self._positions:
+            self._positions[prompt_length] = Positions.of(at, prompt_length)
+        return position in self._positions[prompt_length]
+
+    def apply(self, x: Tensor, row: int, first: int, prompt_length: int, keys_first: int) -> None:
+        """Change x[row] in place. `first` is the absolute position of the first column (negative in the padding),
+        `keys_first` the same for keys (scores and pattern)."""
+        axes = SITES[self.site].axes[1:]
+        view = x[row]
+        along = axes.index("T") if "T" in axes else axes.index("S")  # the axis that the tweak's positions count
+        size = view.shape[along]
+        self.furthest = max(self.furthest, first + size - 1)
+        columns = [c for c in range(size) if self.wants(first + c, prompt_length)]
+        if not columns:
+            return
+        indices: list[Index] = []
+        counted: list[list[int] | range] = []  # what each selected index stands for: absolute positions, head and unit numbers
+        for number, axis in enumerate(axes):
+            if number == along:
+                chosen = None if len(columns) == size else columns
+                stands = [first + c for c in columns]
+            elif axis == "H":
+                chosen, stands = self.heads, self.heads if self.heads is not None else range(view.shape[number])
+            elif axis == "S":
+                chosen = self._keys(view.shape[number], keys_first, prompt_length)
+                stands = [keys_first + c for c in (range(view.shape[number]) if chosen is None else chosen)]
+            else:
+                chosen, stands = self.units, self.units if self.units is not None else range(view.shape[number])
+            indices.append(as_index(chosen, x.device))
+            counted.append(stands)
+        index = crossed(indices, view.shape, x.device)
+        old = view[index]
+        if old.numel() == 0:
+            self.reached = True
+            return
+        here = _Here(self, counted, along, old)
+        new = self.tweak.change(old, here)
+        if new.shape != old.shape:
+            try:
+                new = new.expand(old.shape)
+            except RuntimeError:
+                raise InvivoError(f"{self.tweak} gave values of shape {tuple(new.shape)} at {self.site}, "
+                                  f"where {tuple(old.shape)} belong") from None
+        self.reached = True
+        if not self.changed:
+            self.changed = not torch.equal(new.to(old.dtype), old)
+        view[index] = new.to(old.dtype)
+
+    def _keys(self, size: int, keys_first: int, prompt_length: int) -> list[int] | None:
+        """The key columns that the place names; None for all."""
+        if self.tweak.place.keys is None:
+            return None
+        keys = Positions.of(self.tweak.place.keys, prompt_length)
+        return [c for c in range(size) if keys_first + c >= 0 and keys_first + c in keys]
+
+
+@dataclass
+class _Here:
+    """What a tweak may ask about the values that were selected for it."""
+
+    action: Action
+    counted: list[list[int] | range]  # per axis, the numbers of what was selected
+    along: int  # the axis of positions
+    old: Tensor
+
+    def normal(self, seed: int) -> Tensor:
+        """Standard normal noise, a function of (seed, site, layer, and the numbers of what was selected)."""
+        counters = []
+        for axis, numbers in enumerate(self.counted):
+            flat = torch.tensor(list(numbers), device=self.old.device)
+            counters.append(flat.view([-1 if a == axis else 1 for a in range(len(self.counted))]))
+        place = SITE_NUMBER[self.action.site] * 100_003 + (self.action.layer or 0)
+        return dice.normal(seed, place, *counters)
+
+    def source(self) -> Tensor:
+        """The values to put here, in the shape of what was selected (or of size 1 along positions, for a mean)."""
+        values: Any = self.action.source
+        for axis, numbers in enumerate(self.counted):
+            chosen = list(numbers)
+            if axis == self.along:
+                if isinstance(self.action.tweak, Mean):
+                    continue
+                if self.action.shift is not None:
+                    chosen = [self.action.shift[n] for n in chosen]
+            values = values.index_select(axis, torch.tensor(chosen, device=values.device))
+        return values.to(self.old.device, self.old.dtype)

@@ -1,0 +1,130 @@
+"""Generating text, every row at once: BASE and TWEAKs share the forward passes, the KV cache's clock, and the dice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..errors import InvivoError
+from ..tweaks import Decoding
+from . import dice
+from .forward import watched
+from .living import Living
+from .packed import packed
+from .rows import Row
+
+
+@dataclass
+class Said:
+    """What a row generated."""
+
+    ids: list[int] = field(default_factory=list)
+    nats: list[float] = field(default_factory=list)  # log-probability of each token under the row's own model
+    choice_entropy: list[float] = field(default_factory=list)  # of the distribution the decoder drew from
+    finished: bool = False  # it ended by itself
+
+
+def end_tokens(living: Living) -> set[int]:
+    """The tokens that end a text."""
+    config = living.hf.generation_config
+    ends = config.eos_token_id if config is not None else None
+    if ends is None:
+        ends = living.tokenizer.eos_token_id
+    return set() if ends is None else set(ends) if isinstance(ends, list) else {ends}
+
+
+def filtered(log_probs: Tensor, decoding: Decoding) -> Tensor:
+    """Log-probabilities (V,) of the decoder's choice: temperature, then top_k, then top_p, renormalised; -inf where
+    a token was cut. Always keeps the likeliest token. Greedy keeps nothing else."""
+    if decoding.greedy:
+        kept = torch.full_like(log_probs, -torch.inf)
+        kept[log_probs.argmax()] = 0.0
+        return kept
+    scores = log_probs / decoding.temperature
+    if 0 < decoding.top_k < scores.numel():
+        least = scores.topk(decoding.top_k).values[-1]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if decoding.top_p < 1:
+        ordered, order = scores.softmax(-1).sort(descending=True)
+        before = ordered.cumsum(-1) - ordered
+        scores = scores.masked_fill(torch.zeros_like(before, dtype=torch.bool).scatter(0, order, before >= decoding.top_p),
+                                    -torch.inf)
+    return scores.log_softmax(-1)
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropy in nats along the last axis; a probability of zero adds nothing."""
+    return -(log_probs.exp() * log_probs.clamp(min=-1e4)).sum(-1)
+
+
+def choose(log_probs: Tensor, row: Row, step: int) -> tuple[int, float]:
+    """The row's next token, and the entropy of what it was drawn from. Same seed and step, same dice."""
+    if row.decoding.greedy:
+        return int(log_probs.argmax()), 0.0
+    choice = filtered(log_probs, row.decoding)
+    noise = dice.gumbel(row.seed, step, choice.numel(), choice.device)
+    return int((choice.double() + noise).argmax()), float(entropy(choice))
+
+
+@torch.no_grad()
+def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], steps: int) -> Iterator[list[Said]]:
+    """Generate up to `steps` tokens a row; yields what all rows said so far after each step.
+
+    `prompts` holds one list of ids a row; shorter ones are padded on the left. Ends early when every row has ended.
+    Raises InvivoError where a row's logits are not numbers.
+    """
+    said = [Said() for _ in rows]
+    if steps < 1:
+        yield said
+        return
+    hf, device, ends = living.hf, living.device, end_tokens(living)
+    longest = max(map(len, prompts))
+    padding = [longest - len(p) for p in prompts]
+    pad_token = living.tokenizer.pad_token_id or 0
+    ids = torch.tensor([[pad_token] * n + list(p) for n, p in zip(padding, prompts, strict=True)], device=device)
+    takes = inspect.signature(hf.forward).parameters
+    mask = torch.tensor([[0] * n + [1] * len(p) for n, p in zip(padding, prompts, strict=True)], device=device)
+    cache = DynamicCache(config=hf.config)
+    extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+    actions = [action for row in rows for action in row.actions]
+    with packed(hf), watched(living.anatomy, actions):
+        for step in range(steps):
+            call = dict(input_ids=ids, past_key_values=cache, use_cache=True, **extra)
+            if any(padding):
+                call["attention_mask"] = mask
+                if "position_ids" in takes:
+                    call["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1]:]
+            logits = hf(**call).logits[:, -1].float()  # (B, V)
+            chosen = []
+            for number, row in enumerate(rows):
+                if said[number].finished:
+                    chosen.append(pad_token)
+                    continue
+                log_probs = row.bias(logits[number]).log_softmax(-1)  # (V,)
+                token, spread = choose(log_probs, row, step)
+                nats = float(log_probs[token])
+                if nats != nats:
+                    raise NotANumber(row)
+                said[number].ids.append(token)
+                said[number].nats.append(nats)
+                said[number].choice_entropy.append(spread)
+                said[number].finished = token in ends
+                chosen.append(token)
+            yield said
+            if all(s.finished for s in said):
+                return
+            ids = torch.tensor(chosen, device=device)[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+
+
+class NotANumber(InvivoError):
+    """A row's logits are not numbers."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        super().__init__(f"{row.name} makes the logits NaN")

@@ -1,0 +1,165 @@
+"""A forward pass that is watched and changed: hooks that come off on every path, and the positions of every row.
+
+`watched(anatomy, actions, capture)` attaches what is needed and nothing else: with no action and nothing to capture a
+model runs exactly as transformers runs it. Inside it, call the model as you like (`model(...)`, `generate`, a
+pipeline): each call tells which tokens it brings (attention mask, cache), so a tweak under a KV cache, which sees one
+token, knows which one. Positions count from 0 at the first token that is not padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import Refused
+from ..model import attention as inner
+from ..model.anatomy import ATTENTION_SITES, Anatomy, first_tensor, main_output
+from ..sites import SITES
+from .actions import Action
+
+Where = tuple[int | None, str]  # layer, site
+
+
+@dataclass
+class Pass:
+    """The state of one watched model: what to change, what to keep, and where in the text the current call is."""
+
+    anatomy: Anatomy
+    actions: dict[Where, list[Action]]
+    capture: frozenset[Where]
+    captured: dict[Where, list[Tensor]] = field(default_factory=dict)
+    prompt_lengths: list[int] | None = None  # given, when the text continues past the prompt; else each new text is a prompt
+    padding: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    past: int = 0
+    columns: int = 0
+
+    def __post_init__(self) -> None:
+        self.layers = {id(b.attention): n for n, b in enumerate(self.anatomy.blocks) if b.attention is not None}
+        self.wanted: dict[int, frozenset[str]] = {}
+        for layer, site in (*self.actions, *self.capture):
+            if site in ATTENTION_SITES and layer is not None:
+                self.wanted[layer] = self.wanted.get(layer, frozenset()) | {site}
+
+    # ── Visitor of the attention function ──
+    def inside(self, module: nn.Module) -> frozenset[str]:
+        """Which attention sites of this module's layer are wanted."""
+        return self.wanted.get(self.layers.get(id(module), -1), frozenset())
+
+    def visit(self, module: nn.Module, site: str, x: Tensor) -> Tensor:
+        """Change and keep what passes an attention site."""
+        return self.touch((self.layers[id(module)], site), x)
+
+    # ── one call of the model ──
+    def begin(self, kwargs: dict[str, Any], args: tuple[Any, ...]) -> None:
+        """Note which tokens this call brings: (B, T) new columns after `past` cached ones."""
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        ids = kwargs.get("inputs_embeds") if ids is None else ids
+        cache, mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        if ids is None:
+            raise Refused("a tweaked model needs input_ids or inputs_embeds")
+        rows, self.columns = int(ids.shape[0]), int(ids.shape[1])
+        self.past = int(cache.get_seq_length()) if cache is not None else 0
+        if self.past == 0 or len(self.padding) != rows:
+            total = self.past + self.columns
+            if isinstance(mask, Tensor) and mask.ndim == 2:
+                seen = mask[:, :total] != 0
+                self.padding = (seen.cumsum(-1) == 0).sum(-1).tolist()
+                self.lengths = seen.sum(-1).tolist()
+            else:
+                self.padding, self.lengths = [0] * rows, [total] * rows
+
+    def prompt_length(self, row: int) -> int:
+        """How many tokens of a row are prompt."""
+        return self.prompt_lengths[row] if self.prompt_lengths is not None else self.lengths[row]
+
+    def touch(self, where: Where, x: Tensor, *, in_place: bool = False) -> Tensor:
+        """Apply what acts at a place and keep it if it is to be captured. Axes of `x` as in sites.py."""
+        acting = self.actions.get(where)
+        if acting:
+            axes = SITES[where[1]].axes
+            rows = len(self.padding)
+            if x.shape[0] == 1 and rows > 1:  # position embeddings of a batch without padding come once for all rows
+                x = x.expand(rows, *x.shape[1:])
+            x = x if in_place else x.clone()
+            total = self.past + self.columns
+            here = x.shape[axes.index("T") if "T" in axes else axes.index("S")]
+            keys = x.shape[axes.index("S")] if "S" in axes and "T" in axes else 0
+            for action in acting:
+                for row in range(rows) if action.row is None else (action.row,):
+                    pad = self.padding[row]
+                    action.apply(x, row, total - here - pad, self.prompt_length(row), total - keys - pad)
+        if where in self.capture:
+            self.captured.setdefault(where, []).append(x.detach().clone() if in_place else x.detach())
+        return x
+
+    def tensors(self) -> dict[Where, Tensor]:
+        """What was captured, each site's calls joined along positions."""
+        return {where: torch.cat(parts, dim=SITES[where[1]].axes.index("T") if "T" in SITES[where[1]].axes else 1)
+                if len(parts) > 1 else parts[0] for where, parts in self.captured.items()}
+
+
+def _hook_output(run: Pass, where: Where) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> Any:
+        if where[1] == "logits":
+            output.logits = run.touch(where, output.logits)
+            return output
+        x = main_output(output)
+        if x is None:
+            return output
+        new = run.touch(where, x)
+        return new if isinstance(output, Tensor) else (new, *output[1:])
+    return hook
+
+
+def _hook_input(run: Pass, where: Where, shared: bool) -> Any:
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x = first_tensor(args, kwargs)
+        if x is None:
+            return None
+        flat = x.dim() == 2 and len(run.padding) * run.columns == x.shape[0]  # some families flatten rows and positions
+        seen = x.view(len(run.padding), run.columns, -1) if flat else x
+        new = run.touch(where, seen, in_place=shared)
+        if shared or new is seen:
+            return None
+        new = new.view(x.shape) if flat else new
+        if args and args[0] is x:
+            return (new, *args[1:]), kwargs
+        return args, {k: new if v is x else v for k, v in kwargs.items()}
+    return hook
+
+
+@contextmanager
+def watched(
+    anatomy: Anatomy, actions: Sequence[Action] = (), capture: Sequence[Where] = (),
+    prompt_lengths: list[int] | None = None,
+) -> Iterator[Pass]:
+    """Attach hooks for `actions` and `capture` to the model; they come off on every path."""
+    grouped: dict[Where, list[Action]] = {}
+    for action in actions:
+        grouped.setdefault((action.layer, action.site), []).append(action)
+    run = Pass(anatomy, grouped, frozenset(capture), prompt_lengths=prompt_lengths)
+    with ExitStack() as stack:
+        def attach(handle: Any) -> None:
+            stack.callback(handle.remove)
+
+        places = {*grouped, *capture}
+        if places:
+            attach(anatomy.root.register_forward_pre_hook(lambda _, args, kwargs: run.begin(kwargs, args), with_kwargs=True))
+        for layer, site in places:
+            if site in ATTENTION_SITES:
+                continue
+            point = anatomy.point(site, layer)
+            if point.side == "out":
+                attach(point.module.register_forward_hook(_hook_output(run, (layer, site))))
+            else:
+                attach(point.module.register_forward_pre_hook(_hook_input(run, (layer, site), point.shared), with_kwargs=True))
+        if run.wanted:
+            token = inner.VISITOR.set(run)
+            stack.callback(inner.VISITOR.reset, token)
+        yield run

@@ -1,0 +1,138 @@
+"""Rows of a batch: row 0 is BASE, each further row is one TWEAK. Here a tweak's line meets a model and a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..errors import BadText, NoEffect, OutOfRange, Refused
+from ..sites import index_list
+from ..tweaks import Activation, Decoding, DecodingTweak, LogitBias, SetSeed, Stack
+from ..tweaks.activation import Copy, Mean
+from .actions import Action
+from .forward import Where, watched
+from .living import Living
+from .packed import packed
+
+
+@dataclass
+class Row:
+    """What one row of the batch does differently."""
+
+    stack: Stack | None  # None: BASE
+    decoding: Decoding
+    seed: int
+    actions: list[Action] = field(default_factory=list)
+    biases: dict[int, float] = field(default_factory=dict)  # token id -> nats
+
+    def bias(self, logits: Tensor) -> Tensor:
+        """Logits (…, V) with this row's logit biases."""
+        if not self.biases:
+            return logits
+        logits = logits.clone()
+        for token, amount in self.biases.items():
+            logits[..., token] += amount
+        return logits
+
+    @property
+    def name(self) -> str:
+        """BASE, or the tweak's line."""
+        return "BASE" if self.stack is None else str(self.stack)
+
+
+def prepare(
+    living: Living, stacks: Sequence[Stack], prompt: list[int], prompts: Mapping[str, list[int]], decoding: Decoding,
+    seed: int,
+) -> list[Row]:
+    """BASE's row and one a stack. Raises OutOfRange, Refused or BadText for what this model or prompt does not have."""
+    rows = [Row(None, decoding, seed)]
+    for number, stack in enumerate(stacks, start=1):
+        row = Row(stack, decoding, seed)
+        for tweak in stack:
+            if isinstance(tweak, Activation):
+                row.actions.append(_action(living, tweak, number))
+            elif isinstance(tweak, SetSeed):
+                row.seed = tweak.seed
+            elif isinstance(tweak, DecodingTweak):
+                row.decoding = tweak.change(row.decoding)
+            elif isinstance(tweak, LogitBias):
+                token = living.single_token(tweak.token)
+                row.biases[token] = row.biases.get(token, 0.0) + tweak.amount
+            else:
+                raise Refused(f"{tweak} cannot be run here")
+        rows.append(row)
+    _fill_sources(living, rows, prompt, prompts)
+    return rows
+
+
+def _action(living: Living, tweak: Activation, row: int | None) -> Action:
+    """The tweak with its layer, heads and units resolved."""
+    layer, heads, units = living.anatomy.locate(tweak.place)
+    return Action(tweak, row, layer, heads, units)
+
+
+def actions_for_all(living: Living, stack: Stack) -> list[Action]:
+    """A stack's activation tweaks acting on every row of whatever is run: for calls that are not ours."""
+    for tweak in stack:
+        if not isinstance(tweak, Activation):
+            raise Refused(f"`{tweak}` is no change of activations", hint="pass decoding settings to `generate` itself")
+        if tweak.source_prompt is not None:
+            raise Refused(f"`{tweak}` takes values from another run", hint="use `compare`, which knows the prompts")
+    return [_action(living, t, None) for t in stack if isinstance(t, Activation)]
+
+
+def _fill_sources(living: Living, rows: list[Row], prompt: list[int], prompts: Mapping[str, list[int]]) -> None:
+    """Run the named prompts once each and hand `copy` and `mean` their values."""
+    needed: dict[str, list[Action]] = {}
+    for row in rows:
+        for action in row.actions:
+            name = action.tweak.source_prompt
+            if name is not None:
+                needed.setdefault(name, []).append(action)
+    for name, actions in needed.items():
+        ids = prompts[name] if name else prompt
+        places: list[Where] = list({(a.layer, a.site) for a in actions})
+        with torch.no_grad(), packed(living.hf), watched(living.anatomy, capture=places) as run:
+            living.hf(input_ids=torch.tensor([ids], device=living.device), use_cache=False)
+        values = run.tensors()
+        for action in actions:
+            x = values[(action.layer, action.site)][0]
+            action.source = x.mean(dim=0, keepdim=True) if isinstance(action.tweak, Mean) else x
+            if isinstance(action.tweak, Copy):
+                action.shift = _shift(action.tweak, name, len(prompt), len(ids))
+
+
+def _shift(tweak: Copy, name: str, here: int, there: int) -> dict[int, int] | None:
+    """Which position is copied from which; None for the same ones."""
+    if tweak.place.at is None:
+        if here != there:
+            raise BadText(f"`{tweak}` copies every position, but the prompt has {here} tokens and {name!r} has {there}",
+                          hint=f"say which: `copy {tweak.place} at 5 from {name} at 7`; `invivo tokens` shows positions")
+        return None
+    targets = index_list(tweak.place.at, here, "position", " in the prompt")
+    sources = targets if tweak.source_at is None else index_list(tweak.source_at, there, "position", f" in {name!r}")
+    if tweak.source_at is None and targets and max(targets) >= there:
+        raise OutOfRange(f"`{tweak}`: {name!r} has {there} tokens, positions 0 to {there - 1}",
+                         hint=f"say where from: `copy {tweak.place} from {name} at …`")
+    if len(targets) != len(sources):
+        raise BadText(f"`{tweak}` copies {len(sources)} positions to {len(targets)}", hint="give as many as there are")
+    return dict(zip(targets, sources, strict=True))
+
+
+def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
+    """Notes for tweaks that ran and changed nothing, by row. Raises NoEffect where a place was never reached."""
+    notes: dict[int, list[str]] = {}
+    for number, row in enumerate(rows):
+        for action in row.actions:
+            if not action.reached:
+                what = f"at {action.tweak.place.at}" if action.tweak.place.at is not None else f"during {action.tweak.during}"
+                raise NoEffect(f"`{action.tweak}` was never reached: nothing ran {what} (positions 0 to {action.furthest})",
+                               hint="`invivo tokens` shows a prompt's positions; generated tokens follow them")
+            if not action.changed:
+                notes.setdefault(number, []).append(f"`{action.tweak}` changed nothing: the values were the same before")
+    return notes
+
+
