@@ -74,6 +74,11 @@ class Pass:
             else:
                 self.padding, self.lengths = [0] * rows, [total] * rows
 
+    def by_row(self, x: Tensor) -> Tensor:
+        """`x` with rows and positions apart, for families (OPT) that flatten them on the way."""
+        flat = x.dim() == 2 and len(self.padding) * self.columns == x.shape[0]
+        return x.view(len(self.padding), self.columns, -1) if flat else x
+
     def prompt_length(self, row: int) -> int:
         """How many tokens of a row are prompt."""
         return self.prompt_lengths[row] if self.prompt_lengths is not None else self.lengths[row]
@@ -95,13 +100,32 @@ class Pass:
                     pad = self.padding[row]
                     action.apply(x, row, total - here - pad, self.prompt_length(row), total - keys - pad)
         if where in self.capture:
-            self.captured.setdefault(where, []).append(x.detach().clone() if in_place else x.detach())
+            self.captured.setdefault(where, []).append(x.detach().clone())  # some families add in place
         return x
 
     def tensors(self) -> dict[Where, Tensor]:
         """What was captured, each site's calls joined along positions."""
         return {where: torch.cat(parts, dim=SITES[where[1]].axes.index("T") if "T" in SITES[where[1]].axes else 1)
                 if len(parts) > 1 else parts[0] for where, parts in self.captured.items()}
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two visitors, the outer one first: a watched pass inside a tweaked model."""
+
+    outer: inner.Visitor
+    run: inner.Visitor
+
+    def inside(self, module: nn.Module) -> frozenset[str]:
+        """What either wants."""
+        return self.outer.inside(module) | self.run.inside(module)
+
+    def visit(self, module: nn.Module, site: str, x: Tensor) -> Tensor:
+        """Let each look that wants to."""
+        for visitor in (self.outer, self.run):
+            if site in visitor.inside(module):
+                x = visitor.visit(module, site, x)
+        return x
 
 
 def _hook_output(run: Pass, where: Where) -> Any:
@@ -112,7 +136,11 @@ def _hook_output(run: Pass, where: Where) -> Any:
         x = main_output(output)
         if x is None:
             return output
-        new = run.touch(where, x)
+        seen = run.by_row(x)
+        new = run.touch(where, seen)
+        if new is seen:
+            return output
+        new = new.view(x.shape) if seen is not x else new  # position embeddings may have become one a row
         return new if isinstance(output, Tensor) else (new, *output[1:])
     return hook
 
@@ -122,12 +150,11 @@ def _hook_input(run: Pass, where: Where, shared: bool) -> Any:
         x = first_tensor(args, kwargs)
         if x is None:
             return None
-        flat = x.dim() == 2 and len(run.padding) * run.columns == x.shape[0]  # some families flatten rows and positions
-        seen = x.view(len(run.padding), run.columns, -1) if flat else x
+        seen = run.by_row(x)
         new = run.touch(where, seen, in_place=shared)
         if shared or new is seen:
             return None
-        new = new.view(x.shape) if flat else new
+        new = new.view(x.shape) if seen is not x else new
         if args and args[0] is x:
             return (new, *args[1:]), kwargs
         return args, {k: new if v is x else v for k, v in kwargs.items()}
@@ -160,6 +187,7 @@ def watched(
             else:
                 attach(point.module.register_forward_pre_hook(_hook_input(run, (layer, site), point.shared), with_kwargs=True))
         if run.wanted:
-            token = inner.VISITOR.set(run)
+            outer = inner.VISITOR.get()
+            token = inner.VISITOR.set(run if outer is None else Both(outer, run))
             stack.callback(inner.VISITOR.reset, token)
         yield run

@@ -132,7 +132,7 @@ def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
                 raise NoEffect(f"`{action.tweak}` was never reached: nothing ran {what} (positions 0 to {action.furthest})",
                                hint="`invivo tokens` shows a prompt's positions; generated tokens follow them")
             if not action.changed:
-                notes.setdefault(number, []).append(f"`{action.tweak}` changed nothing: the values were the same before")
+                notes.setdefault(number, []).append(f"`{action.tweak}` changed nothing: the values were the same before, up to rounding")
     return notes
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Refused
-from ..model.anatomy import Anatomy, is_linear
+from ..model.anatomy import Anatomy
 from ..tweaks import Activation
 
 
@@ -36,9 +36,9 @@ def can_edit(anatomy: Anatomy, tweak: Activation) -> str | None:
         return None
     if site in ("attn_out", "mlp_out"):
         assert layer is not None
-        module = anatomy.point(site, layer).module
-        last = [m for m in module.modules() if is_linear(m)]
-        return None if last and tweak.place.units is None else "the matrix that gives it was not found"
+        if site not in anatomy.blocks[layer].writers:
+            return f"no single matrix gives {site} (a norm follows it, perhaps)"
+        return None if tweak.place.units is None else "only the whole of it is one matrix"
     return f"no single matrix gives {site}"
 
 
@@ -72,8 +72,7 @@ def edited(anatomy: Anatomy, tweak: Activation) -> Iterator[None]:
             rows = _rows(block.sizes, site, heads, units)
             _scale_or_shift(reader, rows, how, amount, change)
         else:
-            last = [m for m in anatomy.point(site, layer).module.modules() if is_linear(m)][-1]
-            _scale_outputs(last, how, amount, change)
+            _scale_outputs(block.writers[site], how, amount, change)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ is what attention adds, and so on. A site that cannot be found this way is refus
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ class Block:
     points: dict[str, Point] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # H, H_kv, K, F
     readers: dict[str, nn.Module] = field(default_factory=dict)  # site -> the linear layer that reads it
+    writers: dict[str, nn.Module] = field(default_factory=dict)  # site -> the linear layer that gives it
 
 
 @dataclass
@@ -206,6 +208,8 @@ def read_block(module: nn.Module, name: str, events: list[_Event], watcher: _Wat
     block.points = {"resid_pre": Point(module, "in"), "resid_post": Point(module, "out")}
     own = next(e for e in events if e.module is module)
     inside = [e for e in events if e.name.startswith(name + ".")]
+    calls = Counter(id(e.module) for e in inside)
+    inside = [e for e in inside if calls[id(e.module)] == 1]  # a dropout that serves twice marks no place
     x, y = own.entering, own.leaving
     if x is None or y is None:
         return block
@@ -232,6 +236,12 @@ def read_block(module: nn.Module, name: str, events: list[_Event], watcher: _Wat
     if last:
         block.points["mlp_out"] = Point(last[-1].module, "out")
     _read_linears(block, inside, in_attention, x)
+    for site in ("attn_out", "mlp_out"):
+        given = next((e.leaving for e in inside if site in block.points and e.module is block.points[site].module), None)
+        for event in inside:
+            if given is not None and event.leaving is not None and is_linear(event.module) and \
+                    event.leaving.numel() == given.numel() and torch.equal(event.leaving.reshape(given.shape), given):
+                block.writers[site] = event.module
     return block
 
 
