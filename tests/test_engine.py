@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tests import tiny
 
 from invivo.engine import compare, decode, packed
 from invivo.engine.forward import watched
@@ -12,6 +11,7 @@ from invivo.engine.rows import prepare
 from invivo.engine.weights import edited
 from invivo.errors import BadText, InvivoError, NoEffect, OutOfRange, Refused
 from invivo.tweaks import Decoding, Stack
+from tests import tiny
 
 PROMPT = "Once upon a time"
 OTHER = "Twice below fish"  # as many tokens as PROMPT
@@ -19,14 +19,36 @@ SAME = 1e-6  # nats: rounding, where nothing differs
 STEPS = 14  # with the prompt, well past the sliding windows
 OPEN_SAMPLE = ["gpt2", "gpt_neox", "llama", "mistral", "qwen3", "gemma2", "gemma3", "opt", "olmo2"]
 TWEAKS = [
-    "zero head 1.2", "mean head 1.1", "mean L1.attn_out from other", "scale head 0.0:3 by 2.5", "add 1.5 to neuron 1.3,7",
-    "add noise 0.8 to L1.resid_pre seed 3", "add noise 0.5 to head 2.1", "scale L0.mlp_out by 0.3", "zero embed dims 0:8",
-    "zero L1.q heads 1", "scale L1.k by 1.5", "add noise 0.5 to L1.v", "add noise 1 to L2.scores heads 0",
-    "scale L0.pattern by 0.5", "zero L1.pattern heads 2 keys 0", "add 0.7 to L1.resid_mid dims 3", "scale L2.mlp_pre by 2",
-    "scale final_norm by 0.5", "add 2 to logits dims 40:60", "scale L1.resid_post by 1.7 during generation",
-    "zero L0.attn_out during prompt", "add 3 to L0.resid_pre dims 5:9 at 17", "add 2 to L1.resid_pre dims 5:9 at 3:6,-1",
-    "copy L1.resid_pre at 4 from other", "copy L1.z at 2:5 from other at 1:4", "copy L1.pattern from other",
-    "set temperature 1.3", "set top_k 5 + set seed 3", "set top_p 0.7", 'add 3 to logit "e"',
+    "zero head 1.2",
+    "mean head 1.1",
+    "mean L1.attn_out from other",
+    "scale head 0.0:3 by 2.5",
+    "add 1.5 to neuron 1.3,7",
+    "add noise 0.8 to L1.resid_pre seed 3",
+    "add noise 0.5 to head 2.1",
+    "scale L0.mlp_out by 0.3",
+    "zero embed dims 0:8",
+    "zero L1.q heads 1",
+    "scale L1.k by 1.5",
+    "add noise 0.5 to L1.v",
+    "add noise 1 to L2.scores heads 0",
+    "scale L0.pattern by 0.5",
+    "zero L1.pattern heads 2 keys 0",
+    "add 0.7 to L1.resid_mid dims 3",
+    "scale L2.mlp_pre by 2",
+    "scale final_norm by 0.5",
+    "add 2 to logits dims 40:60",
+    "scale L1.resid_post by 1.7 during generation",
+    "zero L0.attn_out during prompt",
+    "add 3 to L0.resid_pre dims 5:9 at 17",
+    "add 2 to L1.resid_pre dims 5:9 at 3:6,-1",
+    "copy L1.resid_pre at 4 from other",
+    "copy L1.z at 2:5 from other at 1:4",
+    "copy L1.pattern from other",
+    "set temperature 1.3",
+    "set top_k 5 + set seed 3",
+    "set top_p 0.7",
+    'add 3 to logit "e"',
     "zero head 0.1 + set temperature 0.8 + scale L2.mlp_out by 2",
 ]
 
@@ -43,10 +65,7 @@ def possible(model, tweak):
 
 def speak(model, rows, prompts=None):
     ids = prompts or [model.living.encode(PROMPT)] * len(rows)
-    said = []
-    for said in decode.generate(model.living, ids, rows, STEPS):
-        pass
-    return said
+    return list(decode.generate(model.living, ids, rows, STEPS))[-1]
 
 
 @pytest.fixture(scope="module", params=OPEN_SAMPLE)
@@ -91,8 +110,14 @@ def test_a_row_in_a_batch_is_the_row_alone(model):
 def test_left_padding_changes_nothing(model):
     """Prompts of different lengths in one batch: each row as if alone, tweaks at its own positions."""
     texts = ["Hi", PROMPT, "A much longer one, with words"]
-    for tweak in ("zero head 1.2", "add noise 0.8 to L1.resid_pre seed 3", "add 2 to L1.resid_pre dims 5:9 at 1,-1",
-                  "zero L1.pattern heads 2 keys 0", "scale L1.resid_post by 1.7 during generation", "scale L1.k by 1.5"):
+    for tweak in (
+        "zero head 1.2",
+        "add noise 0.8 to L1.resid_pre seed 3",
+        "add 2 to L1.resid_pre dims 5:9 at 1,-1",
+        "zero L1.pattern heads 2 keys 0",
+        "scale L1.resid_post by 1.7 during generation",
+        "scale L1.k by 1.5",
+    ):
         rows = [rows_of(model, [tweak], prompt=text)[1] for text in texts]
         for place, row in enumerate(rows):
             for action in row.actions:
@@ -108,8 +133,14 @@ def test_left_padding_changes_nothing(model):
 
 
 def test_strength_zero_leaves_base_untouched(model):
-    nothing = ["scale head 1.2 by 1", "add 0 to L1.resid_pre", "add noise 0 to L1.z", "scale L1.pattern by 1",
-               "copy L1.resid_pre from same", "zero embed dims 0:0"]
+    nothing = [
+        "scale head 1.2 by 1",
+        "add 0 to L1.resid_pre",
+        "add noise 0 to L1.z",
+        "scale L1.pattern by 1",
+        "copy L1.resid_pre from same",
+        "zero embed dims 0:0",
+    ]
     prompts = {"same": PROMPT}
     result = model.compare(PROMPT, *nothing, prompts=prompts, max_new_tokens=STEPS)
     for tweak in result.tweaks:
@@ -122,16 +153,30 @@ def test_strength_zero_leaves_base_untouched(model):
 
 
 def test_steering_there_and_back_is_base(gpt2):
-    result = gpt2.compare(PROMPT, "add 2 to L1.resid_pre dims 3 + add -2 to L1.resid_pre dims 3", "add 2 to L1.resid_pre dims 3",
-                          max_new_tokens=STEPS)
+    result = gpt2.compare(
+        PROMPT,
+        "add 2 to L1.resid_pre dims 3 + add -2 to L1.resid_pre dims 3",
+        "add 2 to L1.resid_pre dims 3",
+        max_new_tokens=STEPS,
+    )
     assert max(result.tweaks[0].kl_nats) < SAME
     assert max(result.tweaks[1].kl_nats) > 1e-4
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "qwen3", "opt", "phi3"])
-@pytest.mark.parametrize("tweak", ["zero head 1.2", "scale head 1.0,3 by 2.5", "zero neuron 2.5", "scale neuron 0.3:9 by -1",
-                                   "scale L1.attn_out by 0.4", "scale L2.mlp_out by 3", "scale positions by 2",
-                                   "add 0.5 to neuron 1.4"])
+@pytest.mark.parametrize(
+    "tweak",
+    [
+        "zero head 1.2",
+        "scale head 1.0,3 by 2.5",
+        "zero neuron 2.5",
+        "scale neuron 0.3:9 by -1",
+        "scale L1.attn_out by 0.4",
+        "scale L2.mlp_out by 3",
+        "scale positions by 2",
+        "add 0.5 to neuron 1.4",
+    ],
+)
 def test_the_activation_form_is_the_weight_form(name, tweak):
     model = tiny.model(name)
     (one,) = Stack.of(tweak)
@@ -188,8 +233,14 @@ def test_a_tweak_at_a_position_leaves_everything_before_it_alone(gpt2):
 
 
 def test_copying_everything_gives_the_other_run(gpt2):
-    result = gpt2.compare(PROMPT, "copy L0.resid_pre from other", "copy L2.resid_post at -1 from other",
-                          prompts={"other": OTHER}, max_new_tokens=0, top=100)
+    result = gpt2.compare(
+        PROMPT,
+        "copy L0.resid_pre from other",
+        "copy L2.resid_post at -1 from other",
+        prompts={"other": OTHER},
+        max_new_tokens=0,
+        top=100,
+    )
     other = gpt2.compare(OTHER, max_new_tokens=0, top=100)
     wanted = {c.id: c.base for c in other.base.next}
     for tweak in result.tweaks:
@@ -205,10 +256,13 @@ def test_tweaked_works_inside_generate_and_says_what_compare_says(model):
         if ended and "at 17" in tweak:
             continue  # this random model ends its text at once
         with model.tweaked(tweak) as hf:
-            theirs = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=STEPS, do_sample=False,
-                                 pad_token_id=0)[0, ids.shape[1] :].tolist()
+            theirs = hf.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=STEPS, do_sample=False, pad_token_id=0
+            )[0, ids.shape[1] :].tolist()
         assert theirs == speak(model, rows_of(model, [tweak]))[1].ids, tweak
-    plain = model.hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=STEPS, do_sample=False, pad_token_id=0)
+    plain = model.hf.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=STEPS, do_sample=False, pad_token_id=0
+    )
     assert plain[0, ids.shape[1] :].tolist() == speak(model, rows_of(model, []))[0].ids
 
 
@@ -243,7 +297,10 @@ def test_no_hook_stays_behind_even_when_the_run_breaks(gpt2):
     ids = torch.tensor([gpt2.living.encode(PROMPT)])
     base = gpt2.hf(input_ids=ids).logits
     before = hooks(gpt2)
-    with pytest.raises(ZeroDivisionError), gpt2.tweaked("zero head 1.2", "scale L0.mlp_out by 2", "add 1 to L1.resid_mid"):
+    with (
+        pytest.raises(ZeroDivisionError),
+        gpt2.tweaked("zero head 1.2", "scale L0.mlp_out by 2", "add 1 to L1.resid_mid"),
+    ):
         assert hooks(gpt2) > before
         raise ZeroDivisionError
     assert hooks(gpt2) == before
@@ -282,8 +339,18 @@ def test_the_fast_path_says_the_same_text(monkeypatch):
     from invivo.model.load import Loaded
 
     torch.manual_seed(1)
-    hf = AutoModelForCausalLM.from_config(GPT2Config(n_embd=128, n_layer=3, n_head=4, vocab_size=tiny.V, n_positions=64,
-                                                     initializer_range=0.2, bos_token_id=0, eos_token_id=0)).eval()
+    hf = AutoModelForCausalLM.from_config(
+        GPT2Config(
+            n_embd=128,
+            n_layer=3,
+            n_head=4,
+            vocab_size=tiny.V,
+            n_positions=64,
+            initializer_range=0.2,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    ).eval()
     model = Model(wake(Loaded(hf, tiny.tokenizer(), "wide", "random")))
     assert any(m.weight.numel() >= packed.LEAST_WEIGHTS for m in hf.modules() if packed.is_linear(m))
     fast = model.compare(PROMPT, "zero head 1.2", max_new_tokens=20)
@@ -333,8 +400,12 @@ def test_numbers_of_a_comparison_by_hand(gpt2):
     n = len(result.prompt_ids)
     nats = mine[n - 1 : -1].gather(1, batch[0, n:, None])
     assert math.isclose(tweak.perplexity, math.exp(-nats.mean()), rel_tol=1e-4)
-    assert math.isclose(tweak.read_perplexity, math.exp(-read[:-1].gather(1, read_ids[0, 1:, None]).mean()), rel_tol=1e-4)
-    assert math.isclose(tweak.target_nats, sum(float(aimed[n - 1 + k, aimed_ids[n + k]]) for k in range(2)), abs_tol=1e-4)
+    assert math.isclose(
+        tweak.read_perplexity, math.exp(-read[:-1].gather(1, read_ids[0, 1:, None]).mean()), rel_tol=1e-4
+    )
+    assert math.isclose(
+        tweak.target_nats, sum(float(aimed[n - 1 + k, aimed_ids[n + k]]) for k in range(2)), abs_tol=1e-4
+    )
     torch.testing.assert_close(torch.tensor(tweak.entropy_nats), -(mine.exp() * mine).sum(-1), rtol=0, atol=1e-4)
     assert tweak.perplexity != result.base.perplexity
     assert tweak.target_nats != result.base.target_nats
@@ -357,18 +428,22 @@ def test_rows_are_measured_in_groups_when_memory_is_small(gpt2, monkeypatch):
 
 # ── never silence ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-@pytest.mark.parametrize(("tweak", "error", "words"), [
-    ("add 1 to L0.resid_pre at 60", NoEffect, "never reached"),
-    ("zero head 9.0", OutOfRange, "layer 9 does not exist: there are 3, 0 to 2"),
-    ("zero head 1.7", OutOfRange, "head 7 does not exist in layer 1: there are 4"),
-    ("zero neuron 1.48", OutOfRange, "neuron 48 does not exist in layer 1: there are 48, 0 to 47"),
-    ("zero embed dims 30:40", OutOfRange, "there are 32"),
-    ("add 1 to L0.resid_pre at -99", OutOfRange, "position -99"),
-    ('add 1 to logit "two"', BadText, "is 3 tokens"),
-    ("copy L1.resid_pre at 5:8 from other at 2:4", BadText, "copies 2 positions to 3"),
-    ("copy L1.resid_pre from longer", BadText, "16 tokens and 'longer' has 18"),
-    ("scale L1.resid_pre by 1e38", InvivoError, "scale L1.resid_pre by 1e\\+38.*NaN.*first place.*L1"),
-])
+
+@pytest.mark.parametrize(
+    ("tweak", "error", "words"),
+    [
+        ("add 1 to L0.resid_pre at 60", NoEffect, "never reached"),
+        ("zero head 9.0", OutOfRange, "layer 9 does not exist: there are 3, 0 to 2"),
+        ("zero head 1.7", OutOfRange, "head 7 does not exist in layer 1: there are 4"),
+        ("zero neuron 1.48", OutOfRange, "neuron 48 does not exist in layer 1: there are 48, 0 to 47"),
+        ("zero embed dims 30:40", OutOfRange, "there are 32"),
+        ("add 1 to L0.resid_pre at -99", OutOfRange, "position -99"),
+        ('add 1 to logit "two"', BadText, "is 3 tokens"),
+        ("copy L1.resid_pre at 5:8 from other at 2:4", BadText, "copies 2 positions to 3"),
+        ("copy L1.resid_pre from longer", BadText, "16 tokens and 'longer' has 18"),
+        ("scale L1.resid_pre by 1e38", InvivoError, "scale L1.resid_pre by 1e\\+38.*NaN.*first place.*L1"),
+    ],
+)
 def test_what_cannot_be_is_said(gpt2, tweak, error, words):
     with pytest.raises(error, match=words):
         gpt2.compare(PROMPT, tweak, prompts={"other": OTHER, "longer": OTHER + "!!"}, max_new_tokens=4)
@@ -381,8 +456,10 @@ def test_a_generation_tweak_without_generation_is_an_error(gpt2):
         hf(input_ids=torch.tensor([[5, 6, 7]]))
 
 
-@pytest.mark.parametrize(("prompt", "words"), [("", "the prompt is empty"), ("x" * 65, "65 tokens.*at most 64"),
-                                               ("x" * 64, "fills the whole context")])
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [("", "the prompt is empty"), ("x" * 65, "65 tokens.*at most 64"), ("x" * 64, "fills the whole context")],
+)
 def test_prompts_that_cannot_be_read(gpt2, prompt, words):
     with pytest.raises(InvivoError, match=words):
         gpt2.compare(prompt, "zero head 1.0")

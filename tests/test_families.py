@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests import tiny
 
 from invivo.engine.living import wake
 from invivo.errors import Refused
 from invivo.model.load import Loaded
+from tests import tiny
 
 TEXT = "The quick brown fox jumps"  # longer than the sliding windows
 
@@ -27,8 +27,10 @@ def test_base_is_what_transformers_gives(family):
     plain = hf(input_ids=ids, use_cache=False).logits
     plain_padded = hf(input_ids=padded, attention_mask=mask, use_cache=False).logits
     living = wake(Loaded(hf, tiny.tokenizer(), family, "random"))
-    ours, ours_padded = (living.hf(input_ids=ids, use_cache=False).logits,
-                         living.hf(input_ids=padded, attention_mask=mask, use_cache=False).logits)
+    ours, ours_padded = (
+        living.hf(input_ids=ids, use_cache=False).logits,
+        living.hf(input_ids=padded, attention_mask=mask, use_cache=False).logits,
+    )
     assert torch.equal(ours, plain)
     seen = mask.bool()
     torch.testing.assert_close(ours_padded[seen], plain_padded[seen], rtol=0, atol=1e-5)
@@ -85,8 +87,9 @@ def test_sites_hold_what_the_model_computes(family):
             if family not in ("gemma2", "gemma3", "olmo2"):  # there a norm follows the output matrix
                 torch.testing.assert_close(reader(z.flatten(1)), got["attn_out"][layer], **close)
         if "mlp_post" in got and family not in ("gemma2", "gemma3", "olmo2"):
-            torch.testing.assert_close(parts.blocks[layer].readers["mlp_post"](got["mlp_post"][layer]),
-                                       got["mlp_out"][layer], **close)
+            torch.testing.assert_close(
+                parts.blocks[layer].readers["mlp_post"](got["mlp_post"][layer]), got["mlp_out"][layer], **close
+            )
     ends = model.capture(TEXT, "logits", "final_norm", "embed")
     torch.testing.assert_close(ends["logits"], output.logits[0], **close)
     torch.testing.assert_close(ends["embed"], hf.get_input_embeddings()(ids_of())[0], **close)

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import torch
-from tests import tiny
 
 import invivo
 from invivo.errors import BadText, InvivoError, Refused, UnknownName
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,9 @@ def copy(folder, tmp_path):
 def test_a_folder_loads_and_is_the_same_model(folder):
     model = invivo.load(str(folder))
     ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(model.hf(input_ids=ids).logits, tiny.weights("llama")(input_ids=ids).logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.hf(input_ids=ids).logits, tiny.weights("llama")(input_ids=ids).logits, rtol=0, atol=1e-6
+    )
     assert model.dtype == "float32"
     assert model.revision.startswith("sha256:")
     assert "3 layers, 4 heads, width 32" in repr(model)
@@ -57,7 +59,9 @@ def test_pickled_weights_are_refused_unless_asked_for(copy):
         invivo.load(str(copy))
     model = invivo.load(str(copy), allow_pickle=True)
     ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(model.hf(input_ids=ids).logits, tiny.weights("llama")(input_ids=ids).logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.hf(input_ids=ids).logits, tiny.weights("llama")(input_ids=ids).logits, rtol=0, atol=1e-6
+    )
 
 
 def test_a_model_with_code_of_its_own_is_refused_and_its_code_does_not_run(copy, tmp_path):
@@ -71,13 +75,16 @@ def test_a_model_with_code_of_its_own_is_refused_and_its_code_does_not_run(copy,
     assert not ran.exists()
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    (lambda p: (p / "config.json").unlink(), UnknownName, "no config.json"),
-    (lambda p: (p / "model.safetensors").unlink(), UnknownName, "no weights"),
-    (lambda p: (p / "model.safetensors").write_bytes(b"junk"), BadText, "cannot be loaded"),
-    (lambda p: (p / "config.json").write_text("{"), BadText, "cannot be loaded"),
-    (lambda p: (p / "tokenizer.json").write_text("{"), BadText, "cannot be loaded"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda p: (p / "config.json").unlink(), UnknownName, "no config.json"),
+        (lambda p: (p / "model.safetensors").unlink(), UnknownName, "no weights"),
+        (lambda p: (p / "model.safetensors").write_bytes(b"junk"), BadText, "cannot be loaded"),
+        (lambda p: (p / "config.json").write_text("{"), BadText, "cannot be loaded"),
+        (lambda p: (p / "tokenizer.json").write_text("{"), BadText, "cannot be loaded"),
+    ],
+)
 def test_a_broken_folder_is_told_in_words(copy, change, error, words):
     change(copy)
     with pytest.raises(error, match=words):
@@ -107,8 +114,11 @@ def test_tokens_show_bytes_of_a_broken_character(folder):
 
 
 def test_every_error_is_an_invivo_error_with_a_next_step(folder):
-    for call in (lambda: invivo.load("nowhere/at-all"), lambda: invivo.load(str(folder), dtype="x"),
-                 lambda: invivo.load(str(folder)).compare("Hi", "zero head 9.9")):
+    for call in (
+        lambda: invivo.load("nowhere/at-all"),
+        lambda: invivo.load(str(folder), dtype="x"),
+        lambda: invivo.load(str(folder)).compare("Hi", "zero head 9.9"),
+    ):
         with pytest.raises(InvivoError) as caught:
             call()
         assert caught.value.hint or "0 to" in caught.value.what

@@ -35,8 +35,17 @@ from invivo.engine.living import wake
 from invivo.model.load import Loaded
 
 V, CONTEXT, WINDOW = 260, 64, 8
-_PLAIN: dict[str, Any] = dict(vocab_size=V, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
-                              max_position_embeddings=CONTEXT, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+_PLAIN: dict[str, Any] = dict(
+    vocab_size=V,
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=48,
+    max_position_embeddings=CONTEXT,
+    bos_token_id=0,
+    eos_token_id=0,
+    pad_token_id=0,
+)
 _GROUPED: dict[str, Any] = _PLAIN | dict(num_key_value_heads=2)
 _OLD: dict[str, Any] = dict(vocab_size=V, bos_token_id=0, eos_token_id=0)
 
@@ -52,18 +61,36 @@ OPEN = {  # through transformers' attention interface
     "gemma3": lambda: Gemma3TextConfig(**_GROUPED, head_dim=16, sliding_window=WINDOW),
     "phi": lambda: PhiConfig(**_PLAIN),
     "phi3": lambda: Phi3Config(**_GROUPED),
-    "opt": lambda: OPTConfig(vocab_size=V, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, ffn_dim=48,
-                             max_position_embeddings=CONTEXT, word_embed_proj_dim=32, bos_token_id=0, eos_token_id=0,
-                             pad_token_id=1),
+    "opt": lambda: OPTConfig(
+        vocab_size=V,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        ffn_dim=48,
+        max_position_embeddings=CONTEXT,
+        word_embed_proj_dim=32,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+    ),
     "olmo2": lambda: Olmo2Config(**_GROUPED),
     "smollm3": lambda: SmolLM3Config(**_GROUPED),
-    "qwen3_moe": lambda: Qwen3MoeConfig(**_GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2,
-                                        moe_intermediate_size=32, decoder_sparse_step=1),
+    "qwen3_moe": lambda: Qwen3MoeConfig(
+        **_GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, decoder_sparse_step=1
+    ),
 }
 CLOSED = {  # attention of their own
     "gptj": lambda: GPTJConfig(n_embd=32, n_layer=3, n_head=4, n_positions=CONTEXT, rotary_dim=4, **_OLD),
-    "gpt_neo": lambda: GPTNeoConfig(hidden_size=32, num_layers=3, num_heads=4, attention_types=[[["global", "local", "global"], 1]],
-                                    max_position_embeddings=CONTEXT, window_size=WINDOW, intermediate_size=48, **_OLD),
+    "gpt_neo": lambda: GPTNeoConfig(
+        hidden_size=32,
+        num_layers=3,
+        num_heads=4,
+        attention_types=[[["global", "local", "global"], 1]],
+        max_position_embeddings=CONTEXT,
+        window_size=WINDOW,
+        intermediate_size=48,
+        **_OLD,
+    ),
     "bloom": lambda: BloomConfig(hidden_size=32, n_layer=3, n_head=4, **_OLD),
     "falcon": lambda: FalconConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, **_OLD),
 }

@@ -26,15 +26,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "engine.live", "Model": "engine.live", "InvivoError": "errors", "Comparison": "experiment",
-    "Experiment": "experiment", "Lab": "experiment", "Place": "sites", "Decoding": "tweaks", "Stack": "tweaks",
+    "load": "engine.live",
+    "Model": "engine.live",
+    "InvivoError": "errors",
+    "Comparison": "experiment",
+    "Experiment": "experiment",
+    "Lab": "experiment",
+    "Place": "sites",
+    "Decoding": "tweaks",
+    "Stack": "tweaks",
 }
 __all__ = ["Comparison", "Decoding", "Experiment", "InvivoError", "Lab", "Model", "Place", "Stack", "load", "run"]
 
 
 def run(experiment: Any) -> Any:
     """Load the model that an experiment names, and run it."""
-    model = import_module("invivo.engine.live").load(experiment.model, dtype=experiment.dtype, revision=experiment.revision)
+    model = import_module("invivo.engine.live").load(
+        experiment.model, dtype=experiment.dtype, revision=experiment.revision
+    )
     return model.run(experiment)
 
 

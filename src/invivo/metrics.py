@@ -51,39 +51,97 @@ def _distinct(ids: tuple[int, ...], n: int = 2) -> float | None:
     return len(set(grams)) / len(grams) if grams else None
 
 
-METRICS: dict[str, Metric] = {m.name: m for m in (
-    Metric("kl_next", "KL after the prompt", "nats",
-           "how far the tweak moved the very next prediction; 0 is not at all",
-           lambda c, r: None if r is None else c.tweaks[r].kl_nats[_end(c)]),
-    Metric("kl_mean", "KL, mean over positions", "nats",
-           "how far the tweak moved predictions on average over BASE's text",
-           lambda c, r: None if r is None else _mean(c.tweaks[r].kl_nats)),
-    Metric("kl_max", "KL, largest", "nats", "the prediction that moved most",
-           lambda c, r: None if r is None else max(c.tweaks[r].kl_nats)),
-    Metric("top_changed", "top token changed", "%",
-           "share of positions of BASE's text at which another token became the likeliest",
-           lambda c, r: None if r is None else _mean([float(x) for x in c.tweaks[r].top_changed])),
-    Metric("entropy_next", "entropy after the prompt", "nats", "how undecided the next prediction is; 0 is certain",
-           lambda c, r: _run(c, r).entropy_nats[_end(c)]),
-    Metric("choice_entropy", "entropy of the decoder's choice", "nats",
-           "how much chance the decoder left, on average over generated tokens; greedy leaves none",
-           lambda c, r: _mean(_run(c, r).choice_entropy_nats)),
-    Metric("said", "log-probability of what was said", "nats/token",
-           "how likely the model itself finds the text, per token; closer to 0 is likelier",
-           lambda c, r: _mean(_run(c, r).said_nats)),
-    Metric("perplexity", "perplexity of BASE's text", "",
-           "how surprised the row is by what BASE said; 1 is not at all", lambda c, r: _run(c, r).perplexity),
-    Metric("read_perplexity", "perplexity of the text read", "",
-           "how surprised the row is by a text it never saw", lambda c, r: _run(c, r).read_perplexity),
-    Metric("target", "log-probability of the target", "nats", "how likely the row finds the given answer",
-           lambda c, r: _run(c, r).target_nats),
-    Metric("distinct_2", "distinct pairs of tokens", "%", "share of neighbouring pairs that do not repeat: diversity",
-           lambda c, r: _distinct(_run(c, r).ids)),
-    Metric("parted", "texts part at token", "",
-           "index of the first generated token that differs; – when none does",
-           lambda c, r: None if r is None or c.tweaks[r].first_divergence is None else
-           float(c.tweaks[r].first_divergence)),
-)}
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric(
+            "kl_next",
+            "KL after the prompt",
+            "nats",
+            "how far the tweak moved the very next prediction; 0 is not at all",
+            lambda c, r: None if r is None else c.tweaks[r].kl_nats[_end(c)],
+        ),
+        Metric(
+            "kl_mean",
+            "KL, mean over positions",
+            "nats",
+            "how far the tweak moved predictions on average over BASE's text",
+            lambda c, r: None if r is None else _mean(c.tweaks[r].kl_nats),
+        ),
+        Metric(
+            "kl_max",
+            "KL, largest",
+            "nats",
+            "the prediction that moved most",
+            lambda c, r: None if r is None else max(c.tweaks[r].kl_nats),
+        ),
+        Metric(
+            "top_changed",
+            "top token changed",
+            "%",
+            "share of positions of BASE's text at which another token became the likeliest",
+            lambda c, r: None if r is None else _mean([float(x) for x in c.tweaks[r].top_changed]),
+        ),
+        Metric(
+            "entropy_next",
+            "entropy after the prompt",
+            "nats",
+            "how undecided the next prediction is; 0 is certain",
+            lambda c, r: _run(c, r).entropy_nats[_end(c)],
+        ),
+        Metric(
+            "choice_entropy",
+            "entropy of the decoder's choice",
+            "nats",
+            "how much chance the decoder left, on average over generated tokens; greedy leaves none",
+            lambda c, r: _mean(_run(c, r).choice_entropy_nats),
+        ),
+        Metric(
+            "said",
+            "log-probability of what was said",
+            "nats/token",
+            "how likely the model itself finds the text, per token; closer to 0 is likelier",
+            lambda c, r: _mean(_run(c, r).said_nats),
+        ),
+        Metric(
+            "perplexity",
+            "perplexity of BASE's text",
+            "",
+            "how surprised the row is by what BASE said; 1 is not at all",
+            lambda c, r: _run(c, r).perplexity,
+        ),
+        Metric(
+            "read_perplexity",
+            "perplexity of the text read",
+            "",
+            "how surprised the row is by a text it never saw",
+            lambda c, r: _run(c, r).read_perplexity,
+        ),
+        Metric(
+            "target",
+            "log-probability of the target",
+            "nats",
+            "how likely the row finds the given answer",
+            lambda c, r: _run(c, r).target_nats,
+        ),
+        Metric(
+            "distinct_2",
+            "distinct pairs of tokens",
+            "%",
+            "share of neighbouring pairs that do not repeat: diversity",
+            lambda c, r: _distinct(_run(c, r).ids),
+        ),
+        Metric(
+            "parted",
+            "texts part at token",
+            "",
+            "index of the first generated token that differs; – when none does",
+            lambda c, r: (
+                None if r is None or c.tweaks[r].first_divergence is None else float(c.tweaks[r].first_divergence)
+            ),
+        ),
+    )
+}
 
 
 def metric_named(name: str) -> Metric:

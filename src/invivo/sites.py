@@ -12,7 +12,7 @@ Axes, used in every comment and docstring of the package:
               resid_post ─▶ (next block) … ─▶ final_norm ─▶ logits
 
 The short names are those of TransformerLens (Nanda & Bloom 2022), and its full hook names (`blocks.3.attn.hook_z`)
-are read as the same places. A model may lack some (a parallel block has no resid_mid); the engine refuses those by name.
+are read as the same places. A model may lack some (a parallel block has no resid_mid); those are refused by name.
 """
 
 from __future__ import annotations
@@ -49,25 +49,44 @@ class Site:
         return self.axes[-1]
 
 
-SITES: dict[str, Site] = {site.name: site for site in (
-    Site("embed", ("B", "T", "D"), False, "hook_embed", "token embeddings, as the first block receives them"),
-    Site("pos_embed", ("B", "T", "D"), False, "hook_pos_embed", "learned position embeddings (rotary models have none)"),
-    Site("resid_pre", ("B", "T", "D"), True, "hook_resid_pre", "the residual stream as it enters a block"),
-    Site("q", ("B", "T", "H", "K"), True, "attn.hook_q", "queries as attention compares them (after any rotation)"),
-    Site("k", ("B", "S", "H", "K"), True, "attn.hook_k", "keys as attention compares them; H counts key-value heads"),
-    Site("v", ("B", "S", "H", "K"), True, "attn.hook_v", "values; H counts key-value heads"),
-    Site("scores", ("B", "H", "T", "S"), True, "attn.hook_attn_scores", "scaled q·k before the softmax; masked after"),
-    Site("pattern", ("B", "H", "T", "S"), True, "attn.hook_pattern", "attention weights; each row sums to 1"),
-    Site("z", ("B", "T", "H", "K"), True, "attn.hook_z", "each head's mix of values, before the output projection"),
-    Site("attn_out", ("B", "T", "D"), True, "hook_attn_out", "what attention adds to the residual stream"),
-    Site("resid_mid", ("B", "T", "D"), True, "hook_resid_mid", "the residual stream between attention and MLP"),
-    Site("mlp_pre", ("B", "T", "F"), True, "mlp.hook_pre", "neurons before the activation function"),
-    Site("mlp_post", ("B", "T", "F"), True, "mlp.hook_post", "neurons as the MLP's output projection reads them"),
-    Site("mlp_out", ("B", "T", "D"), True, "hook_mlp_out", "what the MLP adds to the residual stream"),
-    Site("resid_post", ("B", "T", "D"), True, "hook_resid_post", "the residual stream as it leaves a block"),
-    Site("final_norm", ("B", "T", "D"), False, "ln_final.hook_normalized", "the stream after the last norm: the head's input"),
-    Site("logits", ("B", "T", "V"), False, "hook_logits", "one score per vocabulary entry, before the softmax"),
-)}
+SITES: dict[str, Site] = {
+    site.name: site
+    for site in (
+        Site("embed", ("B", "T", "D"), False, "hook_embed", "token embeddings, as the first block receives them"),
+        Site(
+            "pos_embed",
+            ("B", "T", "D"),
+            False,
+            "hook_pos_embed",
+            "learned position embeddings (rotary models have none)",
+        ),
+        Site("resid_pre", ("B", "T", "D"), True, "hook_resid_pre", "the residual stream as it enters a block"),
+        Site("q", ("B", "T", "H", "K"), True, "attn.hook_q", "queries as attention compares them (after any rotation)"),
+        Site(
+            "k", ("B", "S", "H", "K"), True, "attn.hook_k", "keys as attention compares them; H counts key-value heads"
+        ),
+        Site("v", ("B", "S", "H", "K"), True, "attn.hook_v", "values; H counts key-value heads"),
+        Site(
+            "scores", ("B", "H", "T", "S"), True, "attn.hook_attn_scores", "scaled q·k before the softmax; masked after"
+        ),
+        Site("pattern", ("B", "H", "T", "S"), True, "attn.hook_pattern", "attention weights; each row sums to 1"),
+        Site("z", ("B", "T", "H", "K"), True, "attn.hook_z", "each head's mix of values, before the output projection"),
+        Site("attn_out", ("B", "T", "D"), True, "hook_attn_out", "what attention adds to the residual stream"),
+        Site("resid_mid", ("B", "T", "D"), True, "hook_resid_mid", "the residual stream between attention and MLP"),
+        Site("mlp_pre", ("B", "T", "F"), True, "mlp.hook_pre", "neurons before the activation function"),
+        Site("mlp_post", ("B", "T", "F"), True, "mlp.hook_post", "neurons as the MLP's output projection reads them"),
+        Site("mlp_out", ("B", "T", "D"), True, "hook_mlp_out", "what the MLP adds to the residual stream"),
+        Site("resid_post", ("B", "T", "D"), True, "hook_resid_post", "the residual stream as it leaves a block"),
+        Site(
+            "final_norm",
+            ("B", "T", "D"),
+            False,
+            "ln_final.hook_normalized",
+            "the stream after the last norm: the head's input",
+        ),
+        Site("logits", ("B", "T", "V"), False, "hook_logits", "one score per vocabulary entry, before the softmax"),
+    )
+}
 
 LISTED_BY = "invivo sites"
 HOOKS = {site.hook: site for site in SITES.values()}
@@ -154,6 +173,7 @@ Indices = Annotated[str, AfterValidator(canonical_indices), INDICES]
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+
 class Place(Spec):
     """A site, the layer it is in, and which part of it: heads, units (neurons or dims), positions, keys.
 
@@ -185,11 +205,15 @@ class Place(Spec):
         site = site_named(self.site)
         if site.layered != (self.layer is not None):
             example = f"L3.{self.site}" if site.layered else self.site
-            raise BadText(f"{self.site} {'needs a layer' if site.layered else 'is in no layer'}", hint=f"write {example}")
+            raise BadText(
+                f"{self.site} {'needs a layer' if site.layered else 'is in no layer'}", hint=f"write {example}"
+            )
         if self.heads is not None and not site.has_heads:
             raise BadText(f"{self.site} is not split by head", hint="sites with heads: q k v scores pattern z")
         if self.keys is not None and self.site not in ("scores", "pattern"):
-            raise BadText(f"{self.site} has no keys", hint="`keys` goes with scores and pattern; positions go after `at`")
+            raise BadText(
+                f"{self.site} has no keys", hint="`keys` goes with scores and pattern; positions go after `at`"
+            )
         if self.units is not None and self.site in ("scores", "pattern"):
             raise BadText(f"{self.site} has no dims", hint="choose `heads`, `at` (queries) and `keys`")
         return self
@@ -260,15 +284,20 @@ def read_place(text: str) -> dict[str, Any]:
         while at < len(text):
             found = _TAIL.match(text, at)
             if found is None:
-                raise BadText(f"cannot read {text[at:].strip()!r} in the place {text!r}",
-                              hint="after the site come `heads`, `neurons` or `dims`, `at`, `keys`, each with indices")
+                raise BadText(
+                    f"cannot read {text[at:].strip()!r} in the place {text!r}",
+                    hint="after the site come `heads`, `neurons` or `dims`, `at`, `keys`, each with indices",
+                )
             field = _FIELD[found[1].lower().rstrip("s")]
             if field in fields:
                 raise BadText(f"{found[1]!r} is given twice in {text!r}")
             fields[field] = found[2]
             at = found.end()
         return fields
-    raise BadText(f"cannot read the place {text!r}", hint="a place is `head 3.5`, `neuron 4.123`, `embed dims 0:64`, `L3.resid_pre at 5`, `positions` …")
+    raise BadText(
+        f"cannot read the place {text!r}",
+        hint="a place is `head 3.5`, `neuron 4.123`, `embed dims 0:64`, `L3.resid_pre at 5`, `positions` …",
+    )
 
 
 PLACE = Spelling(r".+?", read_place, str, "PLACE", "head 3.5")
@@ -277,6 +306,17 @@ APlace = Annotated[Place, PLACE]
 
 def places_example() -> Iterator[str]:
     """One example of every way to write a place: for docs and tests."""
-    yield from ("head 3.5", "head 3.0:4", "neuron 4.123", "resid 2", "positions", "embed dims 0:64",
-                "L3.pattern heads 5 at 7 keys 0", "L1.q heads 2 dims 0:8", "L3.resid_pre at 5", "blocks.3.attn.hook_z",
-                "logits", "final_norm at -1")
+    yield from (
+        "head 3.5",
+        "head 3.0:4",
+        "neuron 4.123",
+        "resid 2",
+        "positions",
+        "embed dims 0:64",
+        "L3.pattern heads 5 at 7 keys 0",
+        "L1.q heads 2 dims 0:8",
+        "L3.resid_pre at 5",
+        "blocks.3.attn.hook_z",
+        "logits",
+        "final_norm at -1",
+    )

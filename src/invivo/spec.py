@@ -30,8 +30,13 @@ class Spec(BaseModel):
     """Frozen data with permanent field names. The string under a field is its help on every surface."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), ser_json_inf_nan="null",
-        ignored_types=(cached_property,))
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        ser_json_inf_nan="null",
+        ignored_types=(cached_property,),
+    )
 
     @classmethod
     def of(cls, data: Any) -> Self:
@@ -88,14 +93,19 @@ def read_quoted(text: str) -> str:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadText(f"cannot read {text}: {error.msg}", hint='write the text in double quotes, as in " the"') from None
+        raise BadText(
+            f"cannot read {text}: {error.msg}", hint='write the text in double quotes, as in " the"'
+        ) from None
 
 
-NUMBER = Spelling(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", float, number_text,
-                  "NUMBER", "2")
+NUMBER = Spelling(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", float, number_text, "NUMBER", "2"
+)
 WHOLE = Spelling(r"[+-]?\d+", int, str, "WHOLE", "7")
 NAME = Spelling(r"[A-Za-z_][\w-]*", str, str, "NAME", "clean")
-QUOTED = Spelling(r'"(?:[^"\\]|\\.)*"|' + r"'[^']*'", read_quoted, lambda s: json.dumps(s, ensure_ascii=False), "TEXT", '","')
+QUOTED = Spelling(
+    r'"(?:[^"\\]|\\.)*"|' + r"'[^']*'", read_quoted, lambda s: json.dumps(s, ensure_ascii=False), "TEXT", '","'
+)
 
 Number = Annotated[float, AfterValidator(finite), NUMBER]
 Whole = Annotated[int, WHOLE]
@@ -119,11 +129,14 @@ class Line(Spec):
     @lru_cache
     def regex(cls) -> re.Pattern[str]:
         """The form as a regular expression with one group a slot."""
+
         def part(text: str) -> str:
             pieces = re.split(r"\{(\w+)\}", text)
             return "".join(
                 f"(?P<{piece}>{spelling_of(cls, piece).pattern})" if i % 2 else re.escape(piece).replace(r"\ ", r"\s+")
-                for i, piece in enumerate(pieces))
+                for i, piece in enumerate(pieces)
+            )
+
         halves = re.split(r"\[([^\]]*)\]", cls.form)
         return re.compile("".join(f"(?:{part(h)})?" if i % 2 else part(h) for i, h in enumerate(halves)), re.IGNORECASE)
 

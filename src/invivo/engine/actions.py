@@ -36,7 +36,7 @@ def as_index(chosen: Sequence[int] | None, device: torch.device) -> Index:
 
 
 def crossed(indices: Sequence[Index], shape: Sequence[int], device: torch.device) -> tuple[Index, ...]:
-    """Indices that select the grid of all combinations, as numpy.ix_ does. Slices stay slices while one tensor is enough."""
+    """Indices that select all combinations, as numpy.ix_ does. Slices stay slices while one tensor is enough."""
     if sum(isinstance(i, Tensor) for i in indices) < 2:
         return tuple(indices)
     grid = []
@@ -92,7 +92,8 @@ class Action:
 
     def apply(self, x: Tensor, row: int, first: int, prompt_length: int, keys_first: int) -> None:
         """Change x[row] in place. `first` is the absolute position of the first column (negative in the padding),
-        `keys_first` the same for keys (scores and pattern)."""
+        `keys_first` the same for keys (scores and pattern).
+        """
         axes = SITES[self.site].axes[1:]
         view = x[row]
         along = axes.index("T") if "T" in axes else axes.index("S")  # the axis that the tweak's positions count
@@ -102,7 +103,9 @@ class Action:
         if not columns:
             return
         indices: list[Index] = []
-        counted: list[list[int] | range] = []  # what each selected index stands for: absolute positions, head and unit numbers
+        counted: list[
+            list[int] | range
+        ] = []  # what each selected index stands for: absolute positions, head and unit numbers
         for number, axis in enumerate(axes):
             if number == along:
                 chosen = None if len(columns) == size else columns
@@ -127,8 +130,10 @@ class Action:
             try:
                 new = new.expand(old.shape)
             except RuntimeError:
-                raise InvivoError(f"{self.tweak} gave values of shape {tuple(new.shape)} at {self.site}, "
-                                  f"where {tuple(old.shape)} belong") from None
+                raise InvivoError(
+                    f"{self.tweak} gave values of shape {tuple(new.shape)} at {self.site}, "
+                    f"where {tuple(old.shape)} belong"
+                ) from None
         self.reached = True
         if not self.changed:
             self.changed = not same(new.to(old.dtype), old)

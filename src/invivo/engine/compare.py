@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,35 +57,59 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
     runs = []
     for number, row in enumerate(rows):
         pieces = tuple(living.piece(i).text for i in said[number].ids)
-        common = dict(
-            text=living.tokenizer.decode(said[number].ids, skip_special_tokens=True, clean_up_tokenization_spaces=False),
-            ids=tuple(said[number].ids), tokens=pieces, said_nats=tuple(said[number].nats),
-            choice_entropy_nats=tuple(said[number].choice_entropy), entropy_nats=tuple(spoken.entropy[number]),
-            perplexity=spoken.perplexity[number], next=spoken.candidates(number),
+        common: dict[str, Any] = dict(
+            text=living.tokenizer.decode(
+                said[number].ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            ),
+            ids=tuple(said[number].ids),
+            tokens=pieces,
+            said_nats=tuple(said[number].nats),
+            choice_entropy_nats=tuple(said[number].choice_entropy),
+            entropy_nats=tuple(spoken.entropy[number]),
+            perplexity=spoken.perplexity[number],
+            next=spoken.candidates(number),
             target_nats=sum(aimed[number]) if aimed else None,
-            read_perplexity=math.exp(-sum(seen[number]) / len(seen[number])) if seen else None)
+            read_perplexity=math.exp(-sum(seen[number]) / len(seen[number])) if seen else None,
+        )
         if row.stack is None:
             runs.append(Run(**common))
         else:
-            runs.append(TweakRun(**common, tweak=row.stack, kl_nats=tuple(spoken.kl[number]),
-                                 top_changed=tuple(spoken.top_changed[number]),
-                                 first_divergence=parted(said[0].ids, said[number].ids),
-                                 notes=tuple(quiet.get(number, ()))))
+            runs.append(
+                TweakRun(
+                    **common,
+                    tweak=row.stack,
+                    kl_nats=tuple(spoken.kl[number]),
+                    top_changed=tuple(spoken.top_changed[number]),
+                    first_divergence=parted(said[0].ids, said[number].ids),
+                    notes=tuple(quiet.get(number, ())),
+                )
+            )
     return Comparison(
-        recipe=experiment, prompt_ids=tuple(prompt), prompt_tokens=tuple(living.piece(i).text for i in prompt),
-        base=runs[0], tweaks=tuple(runs[1:]), versions=versions(), revision=living.revision,
-        device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}", notes=tuple(notes),
-        seconds=round(time.perf_counter() - start, 4))
+        recipe=experiment,
+        prompt_ids=tuple(prompt),
+        prompt_tokens=tuple(living.piece(i).text for i in prompt),
+        base=runs[0],
+        tweaks=tuple(runs[1:]),
+        versions=versions(),
+        revision=living.revision,
+        device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}",
+        notes=tuple(notes),
+        seconds=round(time.perf_counter() - start, 4),
+    )
 
 
 def _room(living: Living, prompt_length: int, wanted: int) -> tuple[int, list[str]]:
     """How many tokens fit behind the prompt, and a note where that is fewer than wanted."""
     room = living.anatomy.context - prompt_length
     if wanted and room < 1:
-        raise OutOfRange(f"the prompt fills the whole context of {living.anatomy.context:,} tokens",
-                         hint="shorten it, or ask for no new tokens")
+        raise OutOfRange(
+            f"the prompt fills the whole context of {living.anatomy.context:,} tokens",
+            hint="shorten it, or ask for no new tokens",
+        )
     if wanted > room:
-        return room, [f"stopped at {room} new tokens: the context of {living.name} is {living.anatomy.context:,} tokens"]
+        return room, [
+            f"stopped at {room} new tokens: the context of {living.name} is {living.anatomy.context:,} tokens"
+        ]
     return wanted, []
 
 
@@ -135,17 +160,18 @@ class Reading:
         for group in batches(living, rows, len(ids)):
             logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
             base = logits[0].float().log_softmax(-1)  # (T, V)
+            weight = base.exp()
             for place, number in enumerate(group):
                 if place == 0 and number == 0 and self.entropy[0]:
                     continue
                 mine = base if number == 0 else rows[number].bias(logits[place].float()).log_softmax(-1)
                 if bool(torch.isnan(mine[:, 0]).any()):
                     raise NotANumber(rows[number])
-                self.entropy[number] = entropy(mine).tolist()
-                kl = (base.exp() * (base - mine)).sum(-1) if number else torch.zeros(len(ids))
+                self.entropy[number] = (entropy(mine) if number else torch.linalg.vecdot(weight, -base)).tolist()
+                kl = torch.linalg.vecdot(weight, base - mine) if number else torch.zeros(len(ids))
                 self.kl[number] = kl.clamp(min=0).tolist()
                 self.top_changed[number] = (base.argmax(-1) != mine.argmax(-1)).tolist()
-                nats = mine[:-1].gather(1, following[:, None])[first - 1:, 0]
+                nats = mine[:-1].gather(1, following[:, None])[first - 1 :, 0]
                 self.perplexity[number] = float(torch.exp(-nats.mean())) if len(nats) else math.nan
                 self.next[number] = mine[prompt_length - 1].clone()
 
@@ -155,8 +181,9 @@ class Reading:
         size = min(self.top, base.numel())
         ids = {int(i) for x in (base, mine) for i in x.topk(size).indices}
         ordered = sorted(ids, key=lambda i: (-max(float(base[i]), float(mine[i])), i))
-        return tuple(Candidate(id=i, text=self.living.piece(i).text, base=float(base[i]), tweak=float(mine[i]))
-                     for i in ordered)
+        return tuple(
+            Candidate(id=i, text=self.living.piece(i).text, base=float(base[i]), tweak=float(mine[i])) for i in ordered
+        )
 
 
 def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int) -> list[list[float]]:
@@ -167,7 +194,7 @@ def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int) -
         logits = logits_of(living, [rows[n] for n in group], ids, first if first > 1 else len(ids))
         for place, number in enumerate(group):
             mine = rows[number].bias(logits[place, :-1].float()).log_softmax(-1)
-            out[number] = mine.gather(1, following[:, None])[first - 1:, 0].tolist()
+            out[number] = mine.gather(1, following[:, None])[first - 1 :, 0].tolist()
             if any(math.isnan(n) for n in out[number]):
                 raise NotANumber(rows[number])
     return out
@@ -190,8 +217,10 @@ def where_it_broke(living: Living, row: Row, prompt: list[int]) -> InvivoError:
         if not bool(torch.isfinite(x).all()):
             at = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
             name = site if layer is None else f"L{layer}.{site}"
-            return InvivoError(f"`{row.name}` makes the logits NaN; the first place that is not finite is {name} at {at}",
-                               hint="a smaller strength, or float32 (`--dtype float32`), may help")
+            return InvivoError(
+                f"`{row.name}` makes the logits NaN; the first place that is not finite is {name} at {at}",
+                hint="a smaller strength, or float32 (`--dtype float32`), may help",
+            )
     return InvivoError(f"`{row.name}` makes the logits NaN", hint="a smaller strength may help")
 
 

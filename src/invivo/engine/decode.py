@@ -35,12 +35,13 @@ def end_tokens(living: Living) -> set[int]:
     ends = config.eos_token_id if config is not None else None
     if ends is None:
         ends = living.tokenizer.eos_token_id
-    return set() if ends is None else set(ends) if isinstance(ends, list) else {ends}
+    return set() if ends is None else {int(e) for e in (ends if isinstance(ends, list) else [ends])}
 
 
 def filtered(log_probs: Tensor, decoding: Decoding) -> Tensor:
     """Log-probabilities (V,) of the decoder's choice: temperature, then top_k, then top_p, renormalised; -inf where
-    a token was cut. Always keeps the likeliest token. Greedy keeps nothing else."""
+    a token was cut. Always keeps the likeliest token. Greedy keeps nothing else.
+    """
     if decoding.greedy:
         kept = torch.full_like(log_probs, -torch.inf)
         kept[log_probs.argmax()] = 0.0
@@ -52,14 +53,15 @@ def filtered(log_probs: Tensor, decoding: Decoding) -> Tensor:
     if decoding.top_p < 1:
         ordered, order = scores.softmax(-1).sort(descending=True)
         before = ordered.cumsum(-1) - ordered
-        scores = scores.masked_fill(torch.zeros_like(before, dtype=torch.bool).scatter(0, order, before >= decoding.top_p),
-                                    -torch.inf)
+        scores = scores.masked_fill(
+            torch.zeros_like(before, dtype=torch.bool).scatter(0, order, before >= decoding.top_p), -torch.inf
+        )
     return scores.log_softmax(-1)
 
 
 def entropy(log_probs: Tensor) -> Tensor:
     """Entropy in nats along the last axis; a probability of zero adds nothing."""
-    return -(log_probs.exp() * log_probs.clamp(min=-1e4)).sum(-1)
+    return -torch.linalg.vecdot(log_probs.exp(), log_probs.clamp(min=-1e4))
 
 
 def choose(log_probs: Tensor, row: Row, step: int) -> tuple[int, float]:
@@ -98,7 +100,7 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
             if any(padding):
                 call["attention_mask"] = mask
                 if "position_ids" in takes:
-                    call["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1]:]
+                    call["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
             logits = hf(**call).logits[:, -1].float()  # (B, V)
             chosen = []
             for number, row in enumerate(rows):

@@ -39,5 +39,6 @@ def normal(seed: int, *counters: Tensor | int) -> Tensor:
 
 def gumbel(seed: int, step: int, size: int, device: torch.device) -> Tensor:
     """Gumbel noise (size,) of one decoding step, float64. The argmax of log-probabilities plus it is a fair sample
-    (Gumbel 1954; Maddison et al. 2014)."""
+    (Gumbel 1954; Maddison et al. 2014).
+    """
     return -torch.log(-torch.log(uniform(seed, step, torch.arange(size, device=device))))

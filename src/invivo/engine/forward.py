@@ -33,7 +33,9 @@ class Pass:
     actions: dict[Where, list[Action]]
     capture: frozenset[Where]
     captured: dict[Where, list[Tensor]] = field(default_factory=dict)
-    prompt_lengths: list[int] | None = None  # given, when the text continues past the prompt; else each new text is a prompt
+    prompt_lengths: list[int] | None = (
+        None  # given, when the text continues past the prompt; else each new text is a prompt
+    )
     padding: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     past: int = 0
@@ -105,8 +107,12 @@ class Pass:
 
     def tensors(self) -> dict[Where, Tensor]:
         """What was captured, each site's calls joined along positions."""
-        return {where: torch.cat(parts, dim=SITES[where[1]].axes.index("T") if "T" in SITES[where[1]].axes else 1)
-                if len(parts) > 1 else parts[0] for where, parts in self.captured.items()}
+        return {
+            where: torch.cat(parts, dim=SITES[where[1]].axes.index("T") if "T" in SITES[where[1]].axes else 1)
+            if len(parts) > 1
+            else parts[0]
+            for where, parts in self.captured.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ def _hook_output(run: Pass, where: Where) -> Any:
             return output
         new = new.view(x.shape) if seen is not x else new  # position embeddings may have become one a row
         return new if isinstance(output, Tensor) else (new, *output[1:])
+
     return hook
 
 
@@ -158,12 +165,15 @@ def _hook_input(run: Pass, where: Where, shared: bool) -> Any:
         if args and args[0] is x:
             return (new, *args[1:]), kwargs
         return args, {k: new if v is x else v for k, v in kwargs.items()}
+
     return hook
 
 
 @contextmanager
 def watched(
-    anatomy: Anatomy, actions: Sequence[Action] = (), capture: Sequence[Where] = (),
+    anatomy: Anatomy,
+    actions: Sequence[Action] = (),
+    capture: Sequence[Where] = (),
     prompt_lengths: list[int] | None = None,
 ) -> Iterator[Pass]:
     """Attach hooks for `actions` and `capture` to the model; they come off on every path."""
@@ -172,12 +182,17 @@ def watched(
         grouped.setdefault((action.layer, action.site), []).append(action)
     run = Pass(anatomy, grouped, frozenset(capture), prompt_lengths=prompt_lengths)
     with ExitStack() as stack:
+
         def attach(handle: Any) -> None:
             stack.callback(handle.remove)
 
         places = {*grouped, *capture}
         if places:
-            attach(anatomy.root.register_forward_pre_hook(lambda _, args, kwargs: run.begin(kwargs, args), with_kwargs=True))
+            attach(
+                anatomy.root.register_forward_pre_hook(
+                    lambda _, args, kwargs: run.begin(kwargs, args), with_kwargs=True
+                )
+            )
         for layer, site in places:
             if site in ATTENTION_SITES:
                 continue
@@ -185,7 +200,11 @@ def watched(
             if point.side == "out":
                 attach(point.module.register_forward_hook(_hook_output(run, (layer, site))))
             else:
-                attach(point.module.register_forward_pre_hook(_hook_input(run, (layer, site), point.shared), with_kwargs=True))
+                attach(
+                    point.module.register_forward_pre_hook(
+                        _hook_input(run, (layer, site), point.shared), with_kwargs=True
+                    )
+                )
         if run.wanted:
             outer = inner.VISITOR.get()
             token = inner.VISITOR.set(run if outer is None else Both(outer, run))

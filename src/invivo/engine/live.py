@@ -23,16 +23,31 @@ from .rows import actions_for_all, check_effect
 
 
 def load(
-    name_or_path: str = "fruitfly", *, device: str | None = None, dtype: str | None = None, revision: str | None = None,
-    allow_pickle: bool = False, allow_remote_code: bool = False,
+    name_or_path: str = "fruitfly",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    allow_remote_code: bool = False,
 ) -> Model:
     """Load a model and check it: fruitfly by default, or any Hugging Face causal LM by hub id or folder.
 
     Raises InvivoError: an unknown name, pickled weights or foreign code that were not asked for, a model whose
     attention we cannot follow exactly.
     """
-    return Model(wake(load_weights(name_or_path, device=device, dtype=dtype, revision=revision,
-                                   allow_pickle=allow_pickle, allow_remote_code=allow_remote_code)))
+    return Model(
+        wake(
+            load_weights(
+                name_or_path,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                allow_pickle=allow_pickle,
+                allow_remote_code=allow_remote_code,
+            )
+        )
+    )
 
 
 class Model:
@@ -88,8 +103,12 @@ class Model:
             fields["decoding"] = (given.model_dump() if isinstance(given, Decoding) else dict(given)) | decoding
         return Experiment.of({"prompt": prompt, "tweaks": list(tweaks), "model": self.name, **fields})
 
-    def compare(self, prompt: str, *tweaks: str | Tweak | Stack, on_token: OnToken | None = None, **fields: Any) -> Comparison:
-        """BASE against one TWEAK row for each of `tweaks`, with the same dice. Fields are those of Experiment and Decoding.
+    def compare(
+        self, prompt: str, *tweaks: str | Tweak | Stack, on_token: OnToken | None = None, **fields: Any
+    ) -> Comparison:
+        """BASE against one TWEAK row for each of `tweaks`, with the same dice.
+
+        Further fields are those of Experiment and Decoding.
 
         >>> model.compare("Once upon a time", "zero head 3.5", max_new_tokens=20)  # doctest: +SKIP
         """
@@ -100,11 +119,12 @@ class Model:
         return compare.run(self.living, experiment, on_token)
 
     def run_lab(self, lab: Lab, experiment: Experiment | None = None, *, on_token: OnToken | None = None) -> LabResult:
-        """Run a lab, as it is or with another experiment, and check its claims."""
+        """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none."""
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
         result = self.run(planned, on_token=on_token)
         at_home = self.name == lab.experiment.model and experiment in (None, lab.experiment)
-        verdicts = tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in lab.claims)
+        claims = lab.claims if planned.tweaks == lab.experiment.tweaks else ()  # they are about the lab's own rows
+        verdicts = tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims)
         return LabResult(lab=lab.full_name, comparison=result, takeaway=lab.takeaway(result), verdicts=verdicts)
 
     @torch.no_grad()
@@ -121,8 +141,10 @@ class Model:
         with packed(self.hf), watched(self.living.anatomy, actions, where) as run:
             self.hf(input_ids=ids, use_cache=False, **({} if (None, "logits") in where else {"logits_to_keep": 1}))
         values = run.tensors()
-        return {str(p): _cut(values[w][0], p, heads, units)
-                for p, w, (_, heads, units) in zip(wanted, where, located, strict=True)}
+        return {
+            str(p): _cut(values[w][0], p, heads, units)
+            for p, w, (_, heads, units) in zip(wanted, where, located, strict=True)
+        }
 
     @contextmanager
     def tweaked(self, *tweaks: str | Tweak | Stack) -> Iterator[Any]:
@@ -142,8 +164,10 @@ class Model:
     def __repr__(self) -> str:
         parts = self.living.anatomy
         heads = parts.blocks[0].sizes.get("H", "?")
-        return (f"Model({self.name!r}: {parts.layers} layers, {heads} heads, width {parts.width}, "
-                f"vocabulary {parts.vocabulary:,}, {self.dtype} on {self.device})")
+        return (
+            f"Model({self.name!r}: {parts.layers} layers, {heads} heads, width {parts.width}, "
+            f"vocabulary {parts.vocabulary:,}, {self.dtype} on {self.device})"
+        )
 
 
 def _cut(x: Tensor, place: Place, heads: Sequence[int] | None, units: Sequence[int] | None) -> Tensor:

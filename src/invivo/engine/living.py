@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import BadText, OutOfRange, Refused
 from ..model import anatomy as parts
-from ..model import attention
+from ..model import attention, probe
 from ..model.load import Loaded, quiet
 from .forward import watched
 
@@ -33,8 +33,8 @@ class TokenInfo:
 class Living:
     """A checked model: what the engine works on."""
 
-    hf: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    hf: Any
+    tokenizer: Any
     anatomy: parts.Anatomy
     name: str
     revision: str
@@ -55,8 +55,10 @@ class Living:
         if not ids:
             raise BadText(f"the {what} is empty", hint="give at least one character to read")
         if len(ids) > self.anatomy.context:
-            raise OutOfRange(f"the {what} has {len(ids):,} tokens; {self.name} reads at most {self.anatomy.context:,}",
-                             hint="shorten it, or take a model with a longer context")
+            raise OutOfRange(
+                f"the {what} has {len(ids):,} tokens; {self.name} reads at most {self.anatomy.context:,}",
+                hint="shorten it, or take a model with a longer context",
+            )
         return ids
 
     def single_token(self, text: str) -> int:
@@ -64,12 +66,14 @@ class Living:
         ids = self.tokenizer(text, add_special_tokens=False).input_ids
         if len(ids) != 1:
             pieces = " ".join(repr(self.piece(i).text) for i in ids)
-            raise BadText(f"{text!r} is {len(ids)} tokens for {self.name}: {pieces}",
-                          hint=f'name one of them, for example {self.piece(ids[0]).text!r}; a leading space counts: " the"')
+            raise BadText(
+                f"{text!r} is {len(ids)} tokens for {self.name}: {pieces}",
+                hint=f'name one of them, for example {self.piece(ids[0]).text!r}; a leading space counts: " the"',
+            )
         return ids[0]
 
     def piece(self, token: int) -> TokenInfo:
-        """A token's text, and its bytes where the vocabulary is byte-level. A part of a character is shown as \\xNN."""
+        """A token's text, and its bytes where the vocabulary is byte-level. A part of a character is shown in hex."""
         text = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         raw = text.encode()
         symbol = self.tokenizer.convert_ids_to_tokens(token)
@@ -101,31 +105,38 @@ def wake(loaded: Loaded) -> Living:
     attention.register()
     hf = loaded.hf
     vocabulary = hf.get_input_embeddings().weight.shape[0]
-    probe = parts.probe_ids(vocabulary, hf.device)
-    stock = hf(input_ids=probe, use_cache=False).logits
+    ids = probe.probe_ids(vocabulary, hf.device)
+    stock = hf(input_ids=ids, use_cache=False).logits
     with quiet(), suppress(ValueError):  # families outside the interface are told apart by the anatomy, by name
         hf.set_attn_implementation(attention.NAME)
-    anatomy, ours = parts.find(hf, probe)
+    anatomy, ours = probe.find(hf, ids)
     living = Living(hf, loaded.tokenizer, anatomy, loaded.name, loaded.revision)
-    check(living, probe, stock, ours)
+    check(living, ids, stock, ours)
     return living
 
 
-def check(living: Living, probe: Tensor, stock: Tensor, ours: Tensor) -> None:
+def check(living: Living, ids: Tensor, stock: Tensor, ours: Tensor) -> None:
     """Refuse a model in which our view is not what the model computes."""
     loose = 1e-5 if stock.dtype in (torch.float32, torch.float64) else 2e-2
     apart = float((ours - stock).abs().max() / stock.abs().max().clamp(min=1.0))
     if not apart <= loose:
-        raise Refused(f"{living.name}: logits under our attention differ from transformers' by {apart:.1e}",
-                      hint="please report this model; its results could not be trusted")
+        raise Refused(
+            f"{living.name}: logits under our attention differ from transformers' by {apart:.1e}",
+            hint="please report this model; its results could not be trusted",
+        )
     if "pattern" not in living.anatomy.missing:
         places = [(layer, "pattern") for layer in range(living.anatomy.layers)]
         with watched(living.anatomy, capture=places) as run:
-            again = living.hf(input_ids=probe, use_cache=False).logits
+            again = living.hf(input_ids=ids, use_cache=False).logits
         sums = torch.stack([x.float().sum(-1) for x in run.tensors().values()])
         drift = float((again - stock).abs().max() / stock.abs().max().clamp(min=1.0))
         sinks = any(hasattr(b.attention, "sinks") for b in living.anatomy.blocks)
-        if len(run.captured) != living.anatomy.layers or not drift <= loose * 10 or \
-                (not sinks and float((sums - 1).abs().max()) > loose * 10):
-            raise Refused(f"{living.name}: attention computed step by step is not what the model computes",
-                          hint="please report this model; its results could not be trusted")
+        if (
+            len(run.captured) != living.anatomy.layers
+            or not drift <= loose * 10
+            or (not sinks and float((sums - 1).abs().max()) > loose * 10)
+        ):
+            raise Refused(
+                f"{living.name}: attention computed step by step is not what the model computes",
+                hint="please report this model; its results could not be trusted",
+            )

@@ -1,4 +1,4 @@
-"""The CPU fast path: weights reordered once for the processor, and GPT-2's activation as one kernel.
+"""The CPU fast path: weights reordered once for the processor, GPT-2's activation as one kernel, no idle dropout.
 
 A linear layer on one token is bound by reading its weights. oneDNN's blocked layout reads them faster, and reads them
 once for several rows, where the stock layers pay for each row: that is what makes BASE and TWEAK cost about what BASE
@@ -30,12 +30,16 @@ _PACKED: WeakKeyDictionary[nn.Module, tuple[Stamp, Tensor]] = WeakKeyDictionary(
 
 def available() -> bool:
     """Whether torch has the operators and the user has not turned them off."""
-    return (os.environ.get("INVIVO_EXACT", "") in ("", "0") and torch.backends.mkldnn.is_available()
-            and hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+    return (
+        os.environ.get("INVIVO_EXACT", "") in ("", "0")
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
 
 
 def _stamp(weight: Tensor) -> Stamp:
-    """Changes when the weight does: its storage, its version, and its sum (an edit through `.data` shows only there)."""
+    """Changes when the weight does: storage, version, and sum (an edit through `.data` shows only there)."""
     return weight.data_ptr(), weight._version, float(weight.sum())
 
 
@@ -65,11 +69,16 @@ def _gelu(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
 @contextmanager
 def packed(root: nn.Module) -> Iterator[None]:
     """Inside, linear layers of `root` run packed where that is possible. Weights must not change inside."""
     changed: list[Any] = []
     if available():
+        module: Any
         for module in root.modules():
             swap = None
             if is_linear(module):
@@ -79,8 +88,10 @@ def packed(root: nn.Module) -> Iterator[None]:
                     swap = _linear(_pack(module), None if bias is None else bias.detach())
             elif type(module) is NewGELUActivation:
                 swap = _gelu
+            elif type(module) is nn.Dropout and not module.training:
+                swap = _same
             if swap is not None and "forward" not in vars(module):
-                module.forward = swap
+                setattr(module, "forward", swap)  # noqa: B010
                 changed.append(module)
     try:
         yield

@@ -44,7 +44,11 @@ class Row:
 
 
 def prepare(
-    living: Living, stacks: Sequence[Stack], prompt: list[int], prompts: Mapping[str, list[int]], decoding: Decoding,
+    living: Living,
+    stacks: Sequence[Stack],
+    prompt: list[int],
+    prompts: Mapping[str, list[int]],
+    decoding: Decoding,
     seed: int,
 ) -> list[Row]:
     """BASE's row and one a stack. Raises OutOfRange, Refused or BadText for what this model or prompt does not have."""
@@ -109,14 +113,18 @@ def _shift(tweak: Copy, name: str, here: int, there: int) -> dict[int, int] | No
     """Which position is copied from which; None for the same ones."""
     if tweak.place.at is None:
         if here != there:
-            raise BadText(f"`{tweak}` copies every position, but the prompt has {here} tokens and {name!r} has {there}",
-                          hint=f"say which: `copy {tweak.place} at 5 from {name} at 7`; `invivo tokens` shows positions")
+            raise BadText(
+                f"`{tweak}` copies every position, but the prompt has {here} tokens and {name!r} has {there}",
+                hint=f"say which: `copy {tweak.place} at 5 from {name} at 7`; `invivo tokens` shows positions",
+            )
         return None
     targets = index_list(tweak.place.at, here, "position", " in the prompt")
     sources = targets if tweak.source_at is None else index_list(tweak.source_at, there, "position", f" in {name!r}")
     if tweak.source_at is None and targets and max(targets) >= there:
-        raise OutOfRange(f"`{tweak}`: {name!r} has {there} tokens, positions 0 to {there - 1}",
-                         hint=f"say where from: `copy {tweak.place} from {name} at …`")
+        raise OutOfRange(
+            f"`{tweak}`: {name!r} has {there} tokens, positions 0 to {there - 1}",
+            hint=f"say where from: `copy {tweak.place} from {name} at …`",
+        )
     if len(targets) != len(sources):
         raise BadText(f"`{tweak}` copies {len(sources)} positions to {len(targets)}", hint="give as many as there are")
     return dict(zip(targets, sources, strict=True))
@@ -128,11 +136,17 @@ def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
     for number, row in enumerate(rows):
         for action in row.actions:
             if not action.reached:
-                what = f"at {action.tweak.place.at}" if action.tweak.place.at is not None else f"during {action.tweak.during}"
-                raise NoEffect(f"`{action.tweak}` was never reached: nothing ran {what} (positions 0 to {action.furthest})",
-                               hint="`invivo tokens` shows a prompt's positions; generated tokens follow them")
+                what = (
+                    f"at {action.tweak.place.at}"
+                    if action.tweak.place.at is not None
+                    else f"during {action.tweak.during}"
+                )
+                raise NoEffect(
+                    f"`{action.tweak}` was never reached: nothing ran {what} (positions 0 to {action.furthest})",
+                    hint="`invivo tokens` shows a prompt's positions; generated tokens follow them",
+                )
             if not action.changed:
-                notes.setdefault(number, []).append(f"`{action.tweak}` changed nothing: the values were the same before, up to rounding")
+                notes.setdefault(number, []).append(
+                    f"`{action.tweak}` changed nothing: the values were the same before, up to rounding"
+                )
     return notes
-
-

@@ -85,8 +85,11 @@ def _rows(sizes: dict[str, int], site: str, heads: list[int] | None, units: list
     if site == "mlp_post":
         return list(range(sizes["F"])) if units is None else units
     width = sizes["K"]
-    return [h * width + k for h in (range(sizes["H"]) if heads is None else heads)
-            for k in (range(width) if units is None else units)]
+    return [
+        h * width + k
+        for h in (range(sizes["H"]) if heads is None else heads)
+        for k in (range(width) if units is None else units)
+    ]
 
 
 def _scale_or_shift(reader: nn.Module, rows: list[int], how: str, amount: float, change: Any) -> None:

@@ -20,12 +20,27 @@ from transformers.masking_utils import sdpa_mask
 from ..errors import Refused
 
 NAME = "invivo"
-# What decoders pass along that does not change the arithmetic here: the mask already holds the window and the causality.
-HARMLESS = frozenset({
-    "sliding_window", "position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states",
-    "return_dict", "is_causal", "num_items_in_batch", "position_embeddings", "past_key_values", "logits_to_keep",
-    "encoder_hidden_states", "encoder_attention_mask", "token_type_ids", "output_router_logits",
-})
+# What decoders pass along that does not change the arithmetic here: the mask already holds window and causality.
+HARMLESS = frozenset(
+    {
+        "sliding_window",
+        "position_ids",
+        "cache_position",
+        "use_cache",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "is_causal",
+        "num_items_in_batch",
+        "position_embeddings",
+        "past_key_values",
+        "logits_to_keep",
+        "encoder_hidden_states",
+        "encoder_attention_mask",
+        "token_type_ids",
+        "output_router_logits",
+    }
+)
 HONOURED = frozenset({"softcap", "s_aux", "position_bias"})
 
 
@@ -46,14 +61,22 @@ STEPWISE = frozenset({"scores", "pattern"})
 
 
 def attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, dropout: float = 0.0, **extra: Any,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **extra: Any,
 ) -> tuple[Tensor, None]:
     """Attention for transformers: q (B, H, T, K), k and v (B, H_kv, S, K) in, z (B, T, H, K) out."""
     unknown = [name for name, v in extra.items() if v is not None and name not in HARMLESS and name not in HONOURED]
     if unknown:
-        raise Refused(f"{type(module).__name__} passes {', '.join(unknown)} to attention, which is not known here",
-                      hint="this family needs support of its own; please report it")
+        raise Refused(
+            f"{type(module).__name__} passes {', '.join(unknown)} to attention, which is not known here",
+            hint="this family needs support of its own; please report it",
+        )
     visitor = VISITOR.get()
     wanted = visitor.inside(module) if visitor is not None else frozenset()
 
@@ -69,16 +92,25 @@ def attention(
     if wanted & STEPWISE or extra.get("softcap") is not None or extra.get("s_aux") is not None:
         z = stepwise(module, query, key, value, attention_mask, scaling, visit, extra)
     else:
-        z, _ = sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **extra)
+        z, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **extra
+        )
     return visit("z", z), None
 
 
 def stepwise(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None,
-    visit: Any, extra: dict[str, Any],
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    visit: Any,
+    extra: dict[str, Any],
 ) -> Tensor:
     """The same attention with scores (B, H, T, S) and pattern in the open. The mask is applied after the scores were
-    visited, so that no change lets a position see the future."""
+    visited, so that no change lets a position see the future.
+    """
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ..errors import BadText, Refused, UnknownName, nearest
@@ -32,15 +32,20 @@ SMALL_BYTES = 64 * 2**20  # weights up to this size are hashed whole
 class Loaded:
     """A Hugging Face model with its tokenizer, and which one it is."""
 
-    hf: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    hf: Any
+    tokenizer: Any
     name: str
     revision: str
 
 
 def load(
-    name: str = "fruitfly", *, device: str | None = None, dtype: str | None = None, revision: str | None = None,
-    allow_pickle: bool = False, allow_remote_code: bool = False,
+    name: str = "fruitfly",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    allow_remote_code: bool = False,
 ) -> Loaded:
     """Load a causal LM in evaluation mode.
 
@@ -53,7 +58,9 @@ def load(
     if local:
         _check_folder(source, name, allow_pickle)
     elif name.startswith((".", "/", "~")) or source.exists():
-        raise UnknownName(f"{name} is not a folder with a model", hint="give a folder that holds config.json and weights")
+        raise UnknownName(
+            f"{name} is not a folder with a model", hint="give a folder that holds config.json and weights"
+        )
     kind: Any = _dtype(dtype) or (torch.float32 if place.type == "cpu" else "auto")
     where = str(source) if local else name
     common: dict[str, Any] = {"trust_remote_code": allow_remote_code, "local_files_only": local}
@@ -63,7 +70,8 @@ def load(
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")
             hf = AutoModelForCausalLM.from_pretrained(
-                where, dtype=kind, use_safetensors=None if allow_pickle else True, **common)
+                where, dtype=kind, use_safetensors=None if allow_pickle else True, **common
+            )
             tokenizer = AutoTokenizer.from_pretrained(where, **common)
     except Exception as error:
         raise _explained(error, name, local) from error
@@ -92,23 +100,36 @@ def quiet() -> Iterator[None]:
 def _device(device: str | None) -> torch.device:
     """The device asked for, or the best there is."""
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise UnknownName(f"there is no device {device!r} here", hint="`invivo doctor` shows the devices; cpu always works") from None
+        raise UnknownName(
+            f"there is no device {device!r} here", hint="`invivo doctor` shows the devices; cpu always works"
+        ) from None
     return place
 
 
 def _dtype(dtype: str | None) -> torch.dtype | None:
     """A number format by name. Raises UnknownName."""
-    names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
-             "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "float64": torch.float64}
+    names = {
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+        "fp32": torch.float32,
+        "bf16": torch.bfloat16,
+        "fp16": torch.float16,
+        "float64": torch.float64,
+    }
     if dtype is not None and dtype not in names:
         guess = nearest(dtype, names)
-        raise UnknownName(f"no number format is called {dtype!r}",
-                          hint=(f"did you mean {guess!r}? " if guess else "") + "there are float32, bfloat16, float16")
+        raise UnknownName(
+            f"no number format is called {dtype!r}",
+            hint=(f"did you mean {guess!r}? " if guess else "") + "there are float32, bfloat16, float16",
+        )
     return names.get(dtype or "")
 
 
@@ -119,8 +140,10 @@ def _check_folder(folder: Path, name: str, allow_pickle: bool) -> None:
     if not any((folder / f).exists() for f in SAFETENSORS):
         if any((folder / f).exists() for f in PICKLES) or list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
             if not allow_pickle:
-                raise Refused(f"{name} holds pickled weights, which can run any code when they are loaded",
-                              hint="if you trust where they come from, add --allow-pickle")
+                raise Refused(
+                    f"{name} holds pickled weights, which can run any code when they are loaded",
+                    hint="if you trust where they come from, add --allow-pickle",
+                )
         else:
             raise UnknownName(f"{name} holds no weights", hint="model.safetensors is missing")
 
@@ -131,18 +154,30 @@ def _explained(error: Exception, name: str, local: bool) -> Exception:
     if "trust_remote_code" in text:
         return Refused(f"{name} needs Python code of its own to run", hint="if you trust it, add --allow-remote-code")
     if "safetensors" in text and ("does not appear" in text or "no file named" in text.lower()):
-        return Refused(f"{name} offers no safetensors weights, only pickled ones, which can run any code",
-                       hint="if you trust where they come from, add --allow-pickle")
+        return Refused(
+            f"{name} offers no safetensors weights, only pickled ones, which can run any code",
+            hint="if you trust where they come from, add --allow-pickle",
+        )
     if "Unrecognized configuration class" in text or "Unrecognized model" in text:
-        return Refused(f"{name} is not a causal language model that transformers knows", hint="`invivo models` lists examples")
+        return Refused(
+            f"{name} is not a causal language model that transformers knows", hint="`invivo models` lists examples"
+        )
     if local:
-        return BadText(f"{name} cannot be loaded: {text.splitlines()[0] if text else type(error).__name__}",
-                       hint="give a folder that `save_pretrained` wrote, with its tokenizer")
+        return BadText(
+            f"{name} cannot be loaded: {text.splitlines()[0] if text else type(error).__name__}",
+            hint="give a folder that `save_pretrained` wrote, with its tokenizer",
+        )
     guess = nearest(name, BUILT_IN)
     offline = os.environ.get("HF_HUB_OFFLINE") or "connect" in text.lower() or "offline" in text.lower()
-    why = "the hub cannot be reached and it is not in the local cache" if offline else "the hub does not have it, or refuses it"
-    return UnknownName(f"no model {name!r}: {why}",
-                       hint=(f"did you mean {guess!r}? " if guess else "") + "`invivo models` lists what is here; a folder works too")
+    why = (
+        "the hub cannot be reached and it is not in the local cache"
+        if offline
+        else "the hub does not have it, or refuses it"
+    )
+    return UnknownName(
+        f"no model {name!r}: {why}",
+        hint=(f"did you mean {guess!r}? " if guess else "") + "`invivo models` lists what is here; a folder works too",
+    )
 
 
 def _fingerprint(folder: Path) -> str:
@@ -157,8 +192,6 @@ def _fingerprint(folder: Path) -> str:
     return ("sha256:" if whole else "headers:") + digest.hexdigest()[:16]
 
 
-def _hub_revision(hf: PreTrainedModel, revision: str | None) -> str:
+def _hub_revision(hf: Any, revision: str | None) -> str:
     """The commit that the hub served."""
     return getattr(hf.config, "_commit_hash", None) or revision or "unknown"
-
-

@@ -7,6 +7,23 @@ from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
 
 __all__ = [
-    "LISTED_BY", "Activation", "Add", "Copy", "Decoding", "DecodingTweak", "LogitBias", "Mean", "Noise", "Scale",
-    "SetGreedy", "SetSeed", "SetTemperature", "SetTopK", "SetTopP", "Stack", "Tweak", "Zero", "read_tweak",
+    "LISTED_BY",
+    "Activation",
+    "Add",
+    "Copy",
+    "Decoding",
+    "DecodingTweak",
+    "LogitBias",
+    "Mean",
+    "Noise",
+    "Scale",
+    "SetGreedy",
+    "SetSeed",
+    "SetTemperature",
+    "SetTopK",
+    "SetTopP",
+    "Stack",
+    "Tweak",
+    "Zero",
+    "read_tweak",
 ]

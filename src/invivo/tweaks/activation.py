@@ -59,7 +59,8 @@ class Activation(Tweak):
     @property
     def as_weights(self) -> tuple[WeightForm, float] | None:
         """The same change as an edit of weights: the part that produces (or reads) the place scaled by a factor or
-        shifted by a constant. None when it cannot be written so. The engine knows which weights those are."""
+        shifted by a constant. None when it cannot be written so. The engine knows which weights those are.
+        """
         return None
 
     @property
@@ -175,8 +176,8 @@ class Copy(Activation):
         if self.place.site in ("scores", "pattern") and self.source_at is not None:
             raise BadText("scores and pattern are copied at the same positions only")
         if self.source_at is not None and self.place.at is None:
-            raise BadText("copying from given positions needs positions to copy to",
-                          hint=f"write `copy {self.place} at 5 from {self.source_name} at {self.source_at}`")
+            raise BadText(
+                "copying from given positions needs positions to copy to",
+                hint=f"write `copy {self.place} at 5 from {self.source_name} at {self.source_at}`",
+            )
         return self
-
-

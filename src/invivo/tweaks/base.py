@@ -91,8 +91,11 @@ class Stack(RootModel[tuple[Annotated[Tweak, ...], ...]]):
         elif isinstance(data, str):
             data = tuple(read_tweak(line) for line in split_lines(data))
         elif isinstance(data, Sequence):
-            data = tuple(t for item in data for t in (item if isinstance(item, Stack) else
-                                                      Stack.of(item) if isinstance(item, str) else (item,)))
+            data = tuple(
+                t
+                for item in data
+                for t in (item if isinstance(item, Stack) else Stack.of(item) if isinstance(item, str) else (item,))
+            )
         if not isinstance(data, Stack) and not data:
             raise BadText("a TWEAK without any tweak", hint=f"`{LISTED_BY}` lists what can be written")
         return handler(data)
