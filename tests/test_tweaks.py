@@ -221,3 +221,13 @@ def test_an_open_range_of_positions_goes_on_past_the_prompt():
     assert 99 in Positions.of("5:", 10)
     assert 99 not in Positions.of("5:10", 10)
     assert 9 in Positions.of("-1", 10)
+
+
+def test_text_that_is_no_unicode_is_refused_and_odd_numbers_survive_json():
+    with pytest.raises(InvivoError, match="the prompt is not Unicode text, from character 2"):
+        Experiment(prompt="ab\udcff")
+    from tests.samples import comparison
+
+    made = comparison()
+    odd = made.model_copy(update={"base": made.base.model_copy(update={"perplexity": float("inf")})})
+    assert type(odd).from_json(odd.to_json()) == odd != made

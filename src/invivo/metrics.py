@@ -28,10 +28,14 @@ class Metric:
         """The number as people read it, with its unit."""
         if value is None or math.isnan(value):
             return "–"
-        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
         if self.unit == "%":
             return f"{100 * value:.1f} %"
-        return f"{digits} {self.unit}".strip()
+        size = abs(value)
+        if 0 < size < 0.001:
+            digits = "<0.001"
+        else:
+            digits = f"{size:,.0f}" if size >= 1000 else f"{size:.3g}" if size < 100 else f"{size:.1f}"
+        return f"{'−' if value < 0 else ''}{digits} {self.unit}".strip()
 
 
 def _run(c: Any, row: int | None) -> Any:

@@ -34,7 +34,7 @@ class Spec(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
         protected_namespaces=(),
-        ser_json_inf_nan="null",
+        ser_json_inf_nan="strings",
         ignored_types=(cached_property,),
     )
 

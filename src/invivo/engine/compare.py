@@ -153,7 +153,7 @@ class Reading:
         self.entropy: list[list[float]] = [[] for _ in range(count)]
         self.kl: list[list[float]] = [[] for _ in range(count)]
         self.top_changed: list[list[bool]] = [[] for _ in range(count)]
-        self.perplexity = [math.nan] * count
+        self.perplexity: list[float | None] = [None] * count
         self.next: list[Tensor] = [torch.empty(0)] * count  # log-probabilities (V,) after the prompt
         first = prompt_length if len(ids) > prompt_length else 1
         following = torch.tensor(ids[1:], device=living.device)
@@ -172,7 +172,7 @@ class Reading:
                 self.kl[number] = kl.clamp(min=0).tolist()
                 self.top_changed[number] = (base.argmax(-1) != mine.argmax(-1)).tolist()
                 nats = mine[:-1].gather(1, following[:, None])[first - 1 :, 0]
-                self.perplexity[number] = float(torch.exp(-nats.mean())) if len(nats) else math.nan
+                self.perplexity[number] = float(torch.exp(-nats.mean())) if len(nats) else None
                 self.next[number] = mine[prompt_length - 1].clone()
 
     def candidates(self, number: int) -> tuple[Candidate, ...]:

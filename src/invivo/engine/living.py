@@ -51,7 +51,7 @@ class Living:
 
     def encode(self, text: str, what: str = "prompt", special: bool = True) -> list[int]:
         """Token ids. Raises BadText for an empty text and OutOfRange for one longer than the context."""
-        ids = self.tokenizer(text, add_special_tokens=special).input_ids if text else []
+        ids = self.tokenizer(text, add_special_tokens=special, verbose=False).input_ids if text else []
         if not ids:
             raise BadText(f"the {what} is empty", hint="give at least one character to read")
         if len(ids) > self.anatomy.context:

@@ -6,4 +6,15 @@ from .comparison import Candidate, Comparison, Run, TweakRun
 from .lab import Claim, Lab, LabResult, Verdict
 from .plan import Experiment, read_yaml
 
-__all__ = ["Candidate", "Claim", "Comparison", "Experiment", "Lab", "LabResult", "Run", "TweakRun", "Verdict", "read_yaml"]
+__all__ = [
+    "Candidate",
+    "Claim",
+    "Comparison",
+    "Experiment",
+    "Lab",
+    "LabResult",
+    "Run",
+    "TweakRun",
+    "Verdict",
+    "read_yaml",
+]

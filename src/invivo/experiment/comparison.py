@@ -49,8 +49,9 @@ class Run(Spec):
     """Entropy of the distribution that the decoder drew each token from; 0 where it took the likeliest."""
     entropy_nats: tuple[float, ...]
     """Entropy of the next-token distribution, per position of BASE's text."""
-    perplexity: float
-    """Perplexity of BASE's continuation under this row; of the prompt where nothing was generated."""
+    perplexity: float | None
+    """Perplexity of BASE's continuation under this row; of the prompt where nothing was generated; None where that is
+    a single token."""
     next: tuple[Candidate, ...]
     """Likeliest tokens after the prompt, of this row and of BASE, by larger probability."""
     target_nats: float | None = None

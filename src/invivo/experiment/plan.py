@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from ..errors import BadText
-from ..spec import Spec
+from ..spec import Name, Spec, number_text
 from ..tweaks import Decoding, Stack
 
 
@@ -23,7 +23,7 @@ class Experiment(Spec):
     """What both read."""
     tweaks: tuple[Stack, ...] = ()
     """One TWEAK row each; a row's tweaks are joined by ` + `."""
-    prompts: dict[str, str] = Field(default_factory=dict)
+    prompts: dict[Name, str] = Field(default_factory=dict)
     """Further prompts by name, which tweaks such as `copy … from clean` take values from."""
     target: str | None = None
     """An answer whose log-probability after the prompt is measured, in nats."""
@@ -46,13 +46,27 @@ class Experiment(Spec):
     def _checked(self) -> Self:
         for name, text in (("prompt", self.prompt), *self.prompts.items()):
             if not text:
-                raise BadText(f"the {name} is empty" if name == "prompt" else f"the prompt {name!r} is empty",
-                              hint="give at least one character to read")
+                raise BadText(
+                    f"the {name} is empty" if name == "prompt" else f"the prompt {name!r} is empty",
+                    hint="give at least one character to read",
+                )
+        for what, text in (
+            ("prompt", self.prompt),
+            ("target", self.target),
+            ("text to read", self.read),
+            *self.prompts.items(),
+        ):
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError as error:  # bytes that were no UTF-8 come as half characters
+                raise BadText(f"the {what} is not Unicode text, from character {error.start} on") from None
         for name in self.needed_prompts:
             if name not in self.prompts:
                 known = ", ".join(self.prompts) or "none"
-                raise BadText(f"a tweak takes values from a prompt called {name!r}, which is not given (given: {known})",
-                              hint=f'add --prompt {name}="…" on the command line, or `prompts: {{{name}: …}}` in YAML')
+                raise BadText(
+                    f"a tweak takes values from a prompt called {name!r}, which is not given (given: {known})",
+                    hint=f'add --prompt {name}="…" on the command line, or `prompts: {{{name}: …}}` in YAML',
+                )
         return self
 
     @property
@@ -69,7 +83,11 @@ class Experiment(Spec):
 
     def to_yaml(self) -> str:
         """The experiment as YAML: `Experiment.from_yaml` reads it back to an equal one."""
-        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100)
+        plain = self.plain()
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+        if yaml.safe_load(text) != plain:  # rare line breaks (NEL, U+2028) come back as others unless escaped
+            text = yaml.safe_dump(plain, sort_keys=False, width=100)
+        return text
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -83,15 +101,23 @@ class Experiment(Spec):
             words += ["--tweak", str(stack)]
         for name, text in self.prompts.items():
             words += ["--prompt", f"{name}={text}"]
-        for flag, value in (("--target", self.target), ("--read-text", self.read), ("--revision", self.revision),
-                            ("--dtype", self.dtype)):
+        for flag, value in (
+            ("--target", self.target),
+            ("--read-text", self.read),
+            ("--revision", self.revision),
+            ("--dtype", self.dtype),
+        ):
             words += [] if value is None else [flag, value]
         plain, default = self.decoding, Decoding()
         if plain.do_sample:
             words += ["--sample"]
         for field in ("temperature", "top_k", "top_p", "max_new_tokens"):
             if getattr(plain, field) != getattr(default, field):
-                words += ["--" + field.replace("_", "-"), f"{getattr(plain, field):g}"]
+                value = getattr(plain, field)
+                words += [
+                    "--" + field.replace("_", "-"),
+                    number_text(value) if isinstance(value, float) else str(value),
+                ]
         for field in ("seed", "model", "top"):
             if getattr(self, field) != type(self).model_fields[field].default:
                 words += [f"--{field}", str(getattr(self, field))]
@@ -101,7 +127,9 @@ class Experiment(Spec):
         """The command that runs it."""
         words = self.flags()
         dashed = ["--", words[0]] if words[0].startswith("-") else [words[0]]
-        return shlex.join(["invivo", "compare", *words[1:], *dashed] if len(dashed) > 1 else ["invivo", "compare", *words])
+        return shlex.join(
+            ["invivo", "compare", *words[1:], *dashed] if len(dashed) > 1 else ["invivo", "compare", *words]
+        )
 
     def to_python(self) -> str:
         """The Python that runs it."""
@@ -119,3 +147,5 @@ def read_yaml(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise BadText(f"unreadable YAML{where}: {getattr(error, 'problem', error)}") from None
+    except (ValueError, RecursionError) as error:  # a date that does not exist; nesting without end
+        raise BadText(f"unreadable YAML: {str(error).splitlines()[0]}") from None

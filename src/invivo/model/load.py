@@ -7,7 +7,7 @@ anything. What this module does not do: look inside (anatomy.py) or check (the e
 from __future__ import annotations
 
 import hashlib
-import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +63,8 @@ def load(
         )
     kind: Any = _dtype(dtype) or (torch.float32 if place.type == "cpu" else "auto")
     where = str(source) if local else name
-    common: dict[str, Any] = {"trust_remote_code": allow_remote_code, "local_files_only": local}
+    offline = not local and not hub_answers()
+    common: dict[str, Any] = {"trust_remote_code": allow_remote_code, "local_files_only": local or offline}
     if revision is not None and not local:
         common["revision"] = revision
     try:
@@ -74,7 +75,7 @@ def load(
             )
             tokenizer = AutoTokenizer.from_pretrained(where, **common)
     except Exception as error:
-        raise _explained(error, name, local) from error
+        raise _explained(error, name, local, offline) from error
     hf = hf.eval().to(place)  # type: ignore[arg-type]
     for parameter in hf.parameters():
         parameter.requires_grad_(False)
@@ -95,6 +96,25 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bar:
             logging.enable_progress_bar()
+
+
+def hub_answers(wait_s: float = 3.0) -> bool:
+    """Whether the hub can be reached: asked once, where huggingface_hub alone would try for half a minute."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if getproxies():
+        return True  # let the proxy say
+    where = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((where.hostname or "", where.port or 443), timeout=wait_s).close()
+    except OSError:
+        return False
+    return True
 
 
 def _device(device: str | None) -> torch.device:
@@ -148,7 +168,7 @@ def _check_folder(folder: Path, name: str, allow_pickle: bool) -> None:
             raise UnknownName(f"{name} holds no weights", hint="model.safetensors is missing")
 
 
-def _explained(error: Exception, name: str, local: bool) -> Exception:
+def _explained(error: Exception, name: str, local: bool, offline: bool) -> Exception:
     """transformers' error in words that help."""
     text = str(error)
     if "trust_remote_code" in text:
@@ -167,8 +187,7 @@ def _explained(error: Exception, name: str, local: bool) -> Exception:
             f"{name} cannot be loaded: {text.splitlines()[0] if text else type(error).__name__}",
             hint="give a folder that `save_pretrained` wrote, with its tokenizer",
         )
-    guess = nearest(name, BUILT_IN)
-    offline = os.environ.get("HF_HUB_OFFLINE") or "connect" in text.lower() or "offline" in text.lower()
+    guess = nearest(name, [known for known in BUILT_IN if known != name])
     why = (
         "the hub cannot be reached and it is not in the local cache"
         if offline

@@ -1,0 +1,177 @@
+"""What to show of a result, in order: a comparison by itself, and a lab around one. Words and numbers, no layout."""
+
+from __future__ import annotations
+
+import math
+
+from ..metrics import METRICS, Metric, metric_named
+from ..show.blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
+from ..show.text import number, visible
+from .comparison import Comparison, Run
+from .drawings import draw
+from .lab import Lab, LabResult, Verdict
+
+SIDE_BY_SIDE = 3  # more TWEAK rows than this are listed one below the other
+NUMBERS = (
+    "target",
+    "read_perplexity",
+    "kl_next",
+    "kl_mean",
+    "top_changed",
+    "entropy_next",
+    "choice_entropy",
+    "perplexity",
+    "parted",
+)
+FEW_NUMBERS = ("target", "read_perplexity", "kl_mean", "parted")  # a column each, where rows are many
+
+
+def comparison_document(c: Comparison) -> Document:
+    """BASE over its TWEAKs, the numbers between them, what was likely to come next, and how to run it again."""
+    blocks: list[Block] = [Heading(text="What it says"), *_prompt(c), _strip(c, None)]
+    blocks += [_strip(c, row) for row in range(len(c.tweaks))]
+    blocks += [Text(text=note, tone="note") for note in _notes(c)]
+    blocks += [Heading(text="How far apart"), _numbers(c)] if c.tweaks else []
+    blocks += [Heading(text="What it was about to say"), *_next_tables(c)]
+    return Document(blocks=(*blocks, *_again(c, c.recipe.to_cli())))
+
+
+def lab_document(lab: Lab, result: LabResult) -> Document:
+    """The lab's text around the result of its run."""
+    c = result.comparison
+    row = lab.hero % len(c.tweaks)
+    blocks: list[Block] = [
+        Heading(text=f"Lab {lab.number} · {lab.title}", level=1),
+        Text(text=lab.why),
+        Heading(text="What to know"),
+        Points(items=lab.know),
+        Heading(text="What it says"),
+        *_prompt(c),
+        _strip(c, None),
+        _strip(c, row),
+    ]
+    if len(c.tweaks) > 1:
+        blocks.append(Text(text=f"TWEAK is row {row + 1} of {len(c.tweaks)}.", tone="dim"))
+    blocks += [Text(text=note, tone="note") for note in _notes(c)]
+    blocks += [Heading(text="The numbers that matter"), _glossed(c, row, lab.numbers)]
+    for name in lab.pictures:
+        blocks.append(Figure(picture=draw(name, c, row), name=f"{lab.number}-{name.replace('_', '-')}"))
+    blocks += [Heading(text="What to look for"), Text(text=lab.look_for)]
+    if result.verdicts:
+        blocks += [Heading(text="Does it hold?"), Points(items=tuple(map(_verdict, result.verdicts)))]
+    blocks += [
+        Text(text=result.takeaway, tone="takeaway"),
+        Heading(text="What to try next"),
+        Points(items=lab.questions, numbered=True),
+        Heading(text="Sources"),
+        Points(items=lab.sources),
+    ]
+    command = f"invivo run {lab.number}" if c.recipe == lab.experiment else c.recipe.to_cli()
+    return Document(blocks=(*blocks, *_again(c, command)))
+
+
+def _prompt(c: Comparison) -> list[Block]:
+    named = [Code(text=f"{name}: {text}", language="text") for name, text in c.recipe.prompts.items()]
+    return [Code(text=c.recipe.prompt, language="text"), *named]
+
+
+def _strip(c: Comparison, row: int | None) -> Strip:
+    run: Run = c.base if row is None else c.tweaks[row]
+    likely = tuple(min(math.exp(nats), 1.0) for nats in run.said_nats)
+    if row is None:
+        return Strip(role="base", label="BASE", prompt=c.recipe.prompt, tokens=run.tokens, probabilities=likely)
+    return Strip(
+        role="tweak",
+        label=f"TWEAK {c.tweaks[row].tweak}",
+        prompt=c.recipe.prompt,
+        tokens=run.tokens,
+        probabilities=likely,
+        parted_at=c.tweaks[row].first_divergence,
+    )
+
+
+def _notes(c: Comparison) -> list[str]:
+    """The comparison's notes, and each row's with its name where there are several."""
+    named = [(f"`{run.tweak}`", note) for run in c.tweaks for note in run.notes]
+    return [*c.notes, *(note if len(c.tweaks) == 1 or name in note else f"{name}: {note}" for name, note in named)]
+
+
+def _numbers(c: Comparison) -> Table:
+    """Numbers down and rows across while there are few rows; else the other way round, and fewer numbers."""
+    every = [None, *range(len(c.tweaks))]
+    if len(c.tweaks) <= SIDE_BY_SIDE:
+        heads = ["TWEAK"] if len(c.tweaks) == 1 else [str(run.tweak) for run in c.tweaks]
+        lines = [(m.label, *(_text(m, c, row) for row in every)) for m in map(metric_named, NUMBERS) if _has(c, m.name)]
+        return Table(columns=("", "BASE", *heads), rows=tuple(lines))
+    chosen = [METRICS[name] for name in FEW_NUMBERS if _has(c, name)]
+    names = ["BASE", *(str(run.tweak) for run in c.tweaks)]
+    lines = [
+        (name, *(_text(m, c, row).removesuffix(f" {m.unit}") for m in chosen))
+        for name, row in zip(names, every, strict=True)
+    ]
+    return Table(columns=("", *(f"{m.label}, {m.unit}" if m.unit else m.label for m in chosen)), rows=tuple(lines))
+
+
+def _text(metric: Metric, c: Comparison, row: int | None) -> str:
+    return metric.text(metric.of(c, row)).replace("-", "−")
+
+
+def _has(c: Comparison, name: str) -> bool:
+    """Whether a number says anything here: some row has it, and a greedy decoder's choices are not counted."""
+    values = [METRICS[name].of(c, row) for row in (None, *range(len(c.tweaks)))]
+    return any(v is not None and not math.isnan(v) for v in values) and (name != "choice_entropy" or any(values))
+
+
+def _glossed(c: Comparison, row: int, names: tuple[str, ...]) -> Table:
+    return Table(
+        columns=("", "BASE", "TWEAK", "in words"),
+        rows=tuple((m.label, _text(m, c, None), _text(m, c, row), m.gloss) for m in map(metric_named, names)),
+    )
+
+
+def _next_tables(c: Comparison) -> list[Table]:
+    """A table a TWEAK while there are few; else one, of the row that moved the prediction most."""
+    if not c.tweaks:
+        return [
+            Table(
+                columns=("after the prompt", "BASE, %"),
+                rows=tuple((visible(token.text), number(100 * token.base, 1)) for token in c.base.next),
+            )
+        ]
+    every = list(range(len(c.tweaks)))
+    if len(every) > SIDE_BY_SIDE:
+        every = [max(every, key=lambda row: METRICS["kl_next"].of(c, row) or 0.0)]
+    return [
+        Table(
+            caption=str(c.tweaks[row].tweak) if len(c.tweaks) > 1 else "",
+            columns=("after the prompt", "BASE, %", "TWEAK, %", "difference"),
+            rows=tuple(
+                (
+                    visible(token.text),
+                    number(100 * token.base, 1),
+                    number(100 * token.tweak, 1),
+                    _signed(100 * token.change),
+                )
+                for token in c.tweaks[row].next
+            ),
+        )
+        for row in every
+    ]
+
+
+def _signed(change: float) -> str:
+    """A difference with its sign twice: as a glyph and as a sign."""
+    text = number(change, 1, signed=True)
+    return {"+": "▲ ", "−": "▼ "}.get(text[0], "") + text
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.expected:
+        return f"{'✓' if verdict.holds else '✗'} {verdict.text}"
+    return f"{verdict.text} (Not claimed for this model; here it {'holds' if verdict.holds else 'does not hold'}.)"
+
+
+def _again(c: Comparison, command: str) -> list[Block]:
+    versions = ", ".join(f"{name} {version}" for name, version in c.versions.items())
+    where = f"{c.recipe.model} at {c.revision[:12]}, on {c.device}, in {c.seconds:.2g} s; {versions}"
+    return [Heading(text="Run it again"), Code(text=command), Text(text=where, tone="dim")]

@@ -1,0 +1,137 @@
+"""A document as an HTML fragment that needs nothing else: its own style, light and dark, and figures as SVG inside.
+
+Everything that comes from a prompt or a model goes through `html.escape`, in text and in attributes alike; there is no
+script, no link and no address in what is written, so a notebook or a mail shows it as it is.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from .blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
+from .palette import BASE, EMPTY, FAINT, GRID, INK, PAPER, TWEAK
+from .svg import svg
+from .tables import table_of
+from .text import is_number, pieces, safe, safe_lines
+
+NOTCH = "▸"
+STYLE = f"""
+.invivo {{ --paper: {PAPER}; --ink: {INK}; --faint: {FAINT}; --grid: {GRID}; --empty: {EMPTY}; --base: {BASE};
+  --tweak: {TWEAK}; --said: #a85400; --shade: 91 118 144; color-scheme: light; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; max-width: 46rem;
+  padding: 1rem 1.25rem; border-radius: 6px; }}
+@media (prefers-color-scheme: dark) {{ .invivo {{ --paper: #17191c; --ink: #e7e5e1; --faint: #9aa1ab; --grid: #34383e;
+  --empty: #24272b; --base: #86a5c3; --tweak: #f0943a; --said: #f3aa63; --shade: 134 165 195; color-scheme: dark; }} }}
+.invivo h2, .invivo h3, .invivo h4 {{ line-height: 1.25; margin: 1.6em 0 .5em; color: inherit; }}
+.invivo h2 {{ font-size: 1.5em; margin-top: .3em; }} .invivo h3 {{ font-size: 1.15em; }}
+.invivo h4 {{ font-size: 1em; color: var(--faint); }}
+.invivo > style + * {{ margin-top: .3em; }}
+.invivo p {{ margin: .5em 0; }} .invivo .dim, .invivo figcaption {{ color: var(--faint); font-size: .9em; }}
+.invivo .note, .invivo .takeaway {{ border-left: 3px solid var(--tweak); padding: .1em 0 .1em .8em; }}
+.invivo .takeaway {{ font-size: 1.1em; }}
+.invivo code, .invivo pre, .invivo .said, .invivo td.token {{ font-family: ui-monospace, "Cascadia Mono", Menlo,
+  "DejaVu Sans Mono", monospace; font-size: .92em; }}
+.invivo code {{ background: none; color: inherit; padding: 0; white-space: pre-wrap; }}
+.invivo pre {{ background: none; color: inherit; border-left: 3px solid var(--grid); margin: .5em 0;
+  padding: .2em 0 .2em .8em; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.invivo .strip {{ display: grid; grid-template-columns: 5rem 1fr; margin: .4em 0; }}
+.invivo .strip > b {{ color: var(--base); }} .invivo .strip.tweak > b, .invivo .notch {{ color: var(--tweak); }}
+.invivo .said {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }}
+.invivo .said span {{ background: rgb(var(--shade) / calc(var(--p, 0) * .32)); border-radius: 2px; }}
+.invivo .said .parted {{ color: var(--said); }} .invivo .notch {{ font-style: normal; font-weight: 700; }}
+.invivo table {{ border-collapse: collapse; margin: .5em 0; font-size: .92em; background: none; color: inherit; }}
+.invivo caption {{ text-align: left; color: var(--faint); padding: .2em 0; }}
+.invivo tr {{ background: none; }}
+.invivo th, .invivo td {{ text-align: left; padding: .2em 1em .2em 0; border: 0; border-bottom: 1px solid var(--grid);
+  font-weight: normal; vertical-align: top; overflow-wrap: anywhere; white-space: normal; }}
+.invivo th {{ color: var(--faint); vertical-align: bottom; }}
+.invivo .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.invivo figure {{ margin: 1em 0; }} .invivo svg {{ max-width: 100%; height: auto; }}
+.invivo summary {{ color: var(--faint); font-size: .9em; cursor: pointer; }}
+.invivo svg .paper {{ fill: none; }} .invivo svg text.ink {{ fill: var(--ink); }}
+.invivo svg text.faint {{ fill: var(--faint); }} .invivo svg .empty {{ fill: var(--empty); }}
+.invivo svg polyline.grid {{ stroke: var(--grid); }} .invivo svg polyline.axis {{ stroke: var(--faint); }}
+.invivo svg .base {{ fill: var(--base); }} .invivo svg polyline.base {{ fill: none; stroke: var(--base); }}
+.invivo svg .tweak {{ fill: var(--tweak); }} .invivo svg polyline.tweak {{ fill: none; stroke: var(--tweak); }}
+"""
+
+
+def fragment(document: Document) -> str:
+    """The document as one `<section>` with its `<style>`."""
+    blocks = "\n".join(map(_block, document.blocks))
+    return f'<section class="invivo">\n<style>{STYLE}</style>\n{blocks}\n</section>\n'
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"<h{block.level + 1}>{_text(block.text)}</h{block.level + 1}>"
+        case Text():
+            word = {"note": "<b>Note.</b> ", "takeaway": "<b>Takeaway.</b> "}.get(block.tone, "")
+            return f'<p class="{block.tone}">{word}{_paragraph(block.text)}</p>'
+        case Points():
+            tag = "ol" if block.numbered else "ul"
+            return f"<{tag}>{''.join(f'<li>{_paragraph(item)}</li>' for item in block.items)}</{tag}>"
+        case Strip():
+            return _strip(block)
+        case Table():
+            return _table(block)
+        case Figure():
+            table = _table(table_of(block.picture).model_copy(update={"caption": ""}))
+            return (
+                f"<figure>{svg(block.picture)}<figcaption>{_paragraph(block.picture.summary)}</figcaption>\n"
+                f"<details><summary>the numbers</summary>{table}</details></figure>"
+            )
+        case Code():
+            return f"<pre><code>{escape(safe_lines(block.text))}</code></pre>"
+
+
+def _text(text: str) -> str:
+    return escape(safe(text))
+
+
+def _paragraph(text: str) -> str:
+    return "".join(f"<code>{_text(piece)}</code>" if is_code else _text(piece) for piece, is_code in pieces(text))
+
+
+def _strip(strip: Strip) -> str:
+    """What a row said, token by token: shade is probability; after a notch comes what differs from BASE."""
+    said = []
+    for i, token in enumerate(strip.tokens):
+        if i == strip.parted_at:
+            said.append(f'<i class="notch" title="the first token that differs">{NOTCH}</i>')
+        parted = ' class="parted"' if strip.parted_at is not None and i >= strip.parted_at else ""
+        if i < len(strip.probabilities):
+            p = strip.probabilities[i]
+            parted += f' style="--p:{p:.3f}" title="{100 * p:.1f} %"'
+        said.append(f"<span{parted}>{_text(token).replace('⏎', '⏎<br>')}</span>")
+    if strip.parted_at is not None and strip.parted_at >= len(strip.tokens):
+        said.append(f'<i class="notch">{NOTCH} (stops here)</i>')
+    rest = strip.label.removeprefix(strip.role.upper()).strip()
+    line = f"<div><code>{_text(rest)}</code></div>" if rest else ""
+    words = "".join(said) or '<span class="dim">(nothing was generated)</span>'
+    return (
+        f'<div class="strip {strip.role}"><b>{strip.role.upper()}</b><div>{line}'
+        f'<p class="said" dir="auto">{words}</p></div></div>'
+    )
+
+
+def _table(table: Table) -> str:
+    """Columns of numbers are flush right."""
+    numeric = [all(is_number(row[i]) for row in table.rows) for i in range(len(table.columns))]
+
+    def row(cells: tuple[str, ...], tag: str) -> str:
+        return (
+            "<tr>"
+            + "".join(
+                f"<{tag}{' class=number' if right else ''}>{_text(cell)}</{tag}>"
+                for cell, right in zip(cells, numeric, strict=True)
+            )
+            + "</tr>"
+        )
+
+    caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
+    return (
+        f"<table>{caption}<thead>{row(table.columns, 'th')}</thead>"
+        f"<tbody>{''.join(row(r, 'td') for r in table.rows)}</tbody></table>"
+    )

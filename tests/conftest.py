@@ -1,0 +1,21 @@
+"""What every test gets: a home of its own, no network, one thread."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is first imported
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="invivo-tests-")
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the journal, the cache or the settings of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "INVIVO_HOME"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.delenv("INVIVO_DEBUG", raising=False)
