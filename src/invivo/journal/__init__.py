@@ -1,0 +1,9 @@
+"""The journal: runs that are kept, what was learned from them, and posts that tell of it."""
+
+from __future__ import annotations
+
+from .entry import Entry, Takeaway
+from .post import HEADING, export, write_post
+from .store import Journal
+
+__all__ = ["HEADING", "Entry", "Journal", "Takeaway", "export", "write_post"]
