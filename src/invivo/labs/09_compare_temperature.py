@@ -1,0 +1,114 @@
+"""Lab 09: the same model, the same prompt, other ways to choose: greedy against warm and hot sampling.
+
+Only the decoder is tweaked, so KL is 0 in every row: what differs is what was picked, and what followed from it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..experiment import Claim, Comparison, Experiment, Lab
+from ._words import ROUNDING_NATS, doing, is_base, measure, parting, row, said, turn
+
+COLD, WARM, HOT = "set temperature 0", "set temperature 0.7 + set top_k 40", "set temperature 1.2 + set top_k 40"
+
+
+def takeaway(c: Comparison) -> str:
+    """How likely and how varied the last row's text is, beside BASE's."""
+    last = c.tweaks[-1]
+    likely, likely_now = measure(c, "said"), measure(c, "said", str(last.tweak))
+    varied, varied_now = measure(c, "distinct_2"), measure(c, "distinct_2", str(last.tweak))
+    if not all(map(math.isfinite, (likely, likely_now, varied, varied_now))):
+        return f"{doing(last)} cannot be judged here, too little was generated; {parting(last)}."
+    how_likely = turn(likely, likely_now, "likelier", "as likely", "less likely")
+    how_often = turn(varied, varied_now, "less", "as much", "more")
+    return (
+        f"{doing(last)} makes the model say what it finds {how_likely} ({said('said', likely_now)}; BASE "
+        f"{said('said', likely)}) and repeat itself {how_often} ({said('distinct_2', varied_now)} of its pairs of "
+        f"tokens are distinct; BASE {said('distinct_2', varied)})."
+    )
+
+
+LAB = Lab(
+    number="09",
+    name="compare_temperature",
+    section=6,
+    title="Turn up the temperature",
+    why=(
+        "A language model does not speak. It hands out probabilities, and a few lines of ordinary code choose. Those "
+        "lines decide whether the same weights sound dull, lively or drunk. Always taking the likeliest token is safe, "
+        "and often goes round in circles; dice bring life, and slips. A large model talks its way out of a slip. A "
+        "small one has to go on from whatever it just said, and wanders."
+    ),
+    know=(
+        "Logits: the last layer gives one number per vocabulary entry. Only differences between them count: adding the "
+        "same amount to all of them changes nothing.",
+        "Softmax turns them into probabilities: take the exponential of each, divide by the sum of all. One nat more "
+        "in a logit multiplies that token's odds by e, about 2.7.",
+        "Entropy says how open a choice is, in nats: 0 when one token is certain, ln 8,192 = 9.0 when every token of "
+        "fruitfly is equally likely.",
+        "Greedy decoding takes the likeliest token each time. It can be repeated exactly, but the likeliest next "
+        "token, taken again and again, need not make a likely text: small models fall into loops.",
+        "Temperature divides the logits before the softmax. Below 1 it widens the gaps, above 1 it narrows them; "
+        "towards 0 it becomes greedy. It never changes which token is likelier than which.",
+        "Top-k keeps the k likeliest tokens and shares out their probability anew. It cuts the long tail: thousands of "
+        "tokens, each hopeless by itself, that together are drawn quite often.",
+    ),
+    experiment=Experiment.of(
+        {
+            "prompt": "The old king looked out of the window and",
+            "tweaks": [COLD, WARM, HOT],
+            "decoding": {"max_new_tokens": 60},
+        }
+    ),
+    numbers=("said", "choice_entropy", "distinct_2", "parted"),
+    pictures=("rows", "entropy_by_position"),
+    look_for=(
+        "Read BASE, which is greedy, to its end: does it come back to something it has said? Then read TWEAK, the "
+        "hottest row, and find the first word that does not fit; whatever follows has to live with it. The model "
+        "itself is the same in every row, so its entropy curve is, too. Where BASE goes round in a loop, the curve "
+        "sinks: the model has been there, and knows what comes next."
+    ),
+    takeaway=takeaway,
+    claims=(
+        Claim(
+            text="Temperature 0 is greedy: where BASE is greedy, the two say the same, token by token.",
+            exact=True,
+            holds=lambda c: not c.recipe.decoding.greedy or is_base(c, row(c, COLD)),
+        ),
+        Claim(
+            text="The decoder changes the choice, not the model: KL is 0 at every position of every row.",
+            exact=True,
+            holds=lambda c: all(max(r.kl_nats) <= ROUNDING_NATS for r in c.tweaks),
+        ),
+        Claim(
+            text="The hotter, the more is left to chance: the entropy of the choice rises from greedy to 0.7 to 1.2.",
+            holds=lambda c: (
+                measure(c, "choice_entropy") < measure(c, "choice_entropy", WARM) < measure(c, "choice_entropy", HOT)
+            ),
+        ),
+        Claim(
+            text="At 1.2 the model finds its own words less likely than at 0.7, and than greedy's.",
+            holds=lambda c: measure(c, "said", HOT) < min(measure(c, "said", WARM), measure(c, "said")),
+        ),
+        Claim(
+            text="Greedy repeats itself more: fewer of its pairs of tokens are distinct than at 1.2.",
+            holds=lambda c: measure(c, "distinct_2") < measure(c, "distinct_2", HOT),
+        ),
+    ),
+    questions=(
+        "Was it luck? Roll other dice, and then others again: `invivo run 09 --seed 1`.",
+        "Is it the heat or the tail? Keep the heat, and cut the tail by probability instead of by count: "
+        '`invivo run 09 --tweak "set temperature 1.2 + set top_p 0.8"`.',
+        "And with no filter at all? Let every token of the vocabulary play: "
+        '`invivo run 09 --tweak "set temperature 1.2"`.',
+    ),
+    sources=(
+        "Ackley, Hinton & Sejnowski 1985, A Learning Algorithm for Boltzmann Machines (temperature), "
+        "Cognitive Science 9(1)",
+        "Fan, Lewis & Dauphin 2018, Hierarchical Neural Story Generation (top-k), arXiv:1805.04833",
+        "Holtzman et al. 2020, The Curious Case of Neural Text Degeneration (loops, tails, top-p), arXiv:1904.09751",
+        "Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation Models (distinct pairs), "
+        "arXiv:1510.03055",
+    ),
+)
