@@ -1,0 +1,112 @@
+"""`invivo compare`: BASE against TWEAKs on one prompt, or the recipe of it in another form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import talk
+from .app import EXPERIMENTS, app
+from .flags import AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
+
+if TYPE_CHECKING:
+    from ...experiment import Experiment
+    from ..settings import Config, Layer
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+@takes()
+def compare(
+    flags: Any,
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="What both read.", show_default=False)] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompt-file",
+            metavar="FILE",
+            show_default=False,
+            help="Read the prompt from a file, without the line end at its end; - is stdin.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            show_default=False,
+            help="Run the experiment of a YAML recipe, or of a result saved with --json; - is stdin.",
+        ),
+    ] = None,
+    form: As = None,
+    takeaway: Takeaway = None,
+    no_journal: NoJournal = False,
+    allow_pickle: AllowPickle = False,
+    allow_remote_code: AllowRemoteCode = False,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Compare BASE with TWEAKs on one prompt, with the same random draws.
+
+    For example: invivo compare "Once upon a time" --tweak "zero head 3.5". `invivo tweaks` lists what can be written.
+    """
+    from ..settings import experiment_of, given, read_config
+    from .running import announced, keep, load, recipe_text
+
+    if prompt_file is not None:
+        prompt = _text_of(prompt_file, prompt)
+    if prompt is not None:
+        flags["prompt"] = given("prompt", prompt, "argument")
+    found = read_config(config)
+    settings = _settings(found, flags, recipe)
+    experiment = experiment_of(settings)
+    announced(found, settings)
+    _note_idle(flags, experiment)
+    if form is not None:
+        return talk.data(recipe_text(experiment, form))
+    model = load(settings, allow_pickle, allow_remote_code)
+    with talk.busy(f"running {model.name}"):
+        result = model.run(experiment)
+    if as_json:
+        talk.data(result.to_json())
+    else:
+        talk.show(result.document())
+    if not no_journal:
+        keep(result, takeaway)
+    return None
+
+
+def _text_of(file: Path, prompt: str | None) -> str:
+    from ...errors import BadText
+    from ..files import read_text
+
+    if prompt is not None:
+        raise BadText("a prompt and a --prompt-file are given", hint="give one of them")
+    return read_text(file, "prompt file").removesuffix("\n").removesuffix("\r")
+
+
+def _settings(config: Config, flags: Layer, recipe: Path | None) -> Layer:
+    """All settings merged. A recipe is complete as it stands, so of a config only the device goes with it."""
+    from ...experiment import Experiment, read_yaml
+    from ..files import read_text
+    from ..settings import defaults, flatten, outcome
+
+    if recipe is None:
+        return outcome(config, flags)
+    data = read_yaml(read_text(recipe, "recipe"))
+    if isinstance(data, dict) and "recipe" in data:  # a saved result carries its recipe
+        data = data["recipe"]
+    device = {key: value for key, value in config.values.items() if key == "device"}
+    return defaults() | device | flatten(Experiment.of(data).plain(), recipe.name) | flags
+
+
+def _note_idle(flags: Layer, experiment: Experiment) -> None:
+    """Say it when a decoding flag cannot change anything, because BASE takes the likeliest token anyway."""
+    idle = [
+        flags[f"decoding.{name}"].source.removeprefix("flag ")
+        for name in ("temperature", "top_k", "top_p")
+        if f"decoding.{name}" in flags
+    ]
+    if idle and not experiment.decoding.do_sample:
+        talk.say(f"note: without --sample the likeliest token is taken: {', '.join(idle)} changes nothing in BASE")

@@ -1,0 +1,108 @@
+"""`invivo labs` and `invivo run`: the guide's labs under its sections, and one of them run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import talk
+from .app import EXPERIMENTS, app
+from .flags import MODEL, AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
+
+if TYPE_CHECKING:
+    from ..settings import Layer
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def labs(as_json: Json = False) -> None:
+    """The labs, under the sections of the guide."""
+    from ...labs import SECTIONS, all_labs
+    from ...show.blocks import Document, Heading, Points
+
+    if as_json:
+        return talk.data(
+            {
+                "labs": [
+                    {
+                        "number": lab.number,
+                        "name": lab.full_name,
+                        "section": lab.section,
+                        "section_title": SECTIONS[lab.section].title,
+                        "title": lab.title,
+                        "why": lab.why,
+                        "recipe": lab.experiment.model_dump(mode="json"),
+                    }
+                    for lab in all_labs()
+                ]
+            }
+        )
+    blocks = []
+    for section in SECTIONS:
+        here = [f"{lab.full_name} · {lab.title}" for lab in all_labs() if lab.section == section.number]
+        if here:
+            blocks += [Heading(text=f"§{section.number}  {section.title}"), Points(items=tuple(here))]
+    hint = talk.small_print("Run one with `invivo run 02`, or three with `invivo quickstart`.")
+    return talk.show(Document(blocks=(*blocks, hint)))
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+@takes(*MODEL, "seed", "tweaks")
+def run(
+    lab: Annotated[str, typer.Argument(metavar="LAB", help="02, head_ablation or 02_head_ablation.")],
+    flags: Any,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            show_default=False,
+            help="Change a field of the lab's experiment: prompt, target, tweak, temperature, prompts.clean …",
+        ),
+    ] = None,
+    form: As = None,
+    takeaway: Takeaway = None,
+    no_journal: NoJournal = False,
+    allow_pickle: AllowPickle = False,
+    allow_remote_code: AllowRemoteCode = False,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Run a lab of the guide, as in: invivo run 02."""
+    from ...labs import lab_named
+    from ..settings import experiment_of, outcome, read_config
+    from .running import announced, keep, load, recipe_text
+
+    chosen = lab_named(lab)
+    found = read_config(config)
+    settings = outcome(found, flags | changes(sets or []), chosen)
+    experiment = experiment_of(settings)
+    announced(found, settings)
+    if form is not None:
+        return talk.data(recipe_text(experiment, form))
+    model = load(settings, allow_pickle, allow_remote_code)
+    with talk.busy(f"running lab {chosen.number}"):
+        result = model.run_lab(chosen, experiment)
+    if as_json:
+        talk.data(result.model_dump_json(indent=1))
+    else:
+        talk.show(result.document(chosen))
+    if not no_journal:
+        keep(result.comparison, takeaway or result.takeaway, chosen.full_name)
+    return None
+
+
+def changes(sets: list[str]) -> Layer:
+    """What `--set FIELD=VALUE` changes, as settings; `--set tweak=…` may come several times."""
+    from ...errors import BadText
+    from ..settings import OF_EXPERIMENT, given, key_named
+
+    layer: Layer = {}
+    for text in sets:
+        field, equals, value = text.partition("=")
+        if not equals:
+            raise BadText(f"--set {text!r} has no value", hint="write --set FIELD=VALUE, as in --set max_new_tokens=20")
+        key = key_named(field.strip(), OF_EXPERIMENT)
+        before = layer[key].value if key in layer else []
+        layer[key] = given(key, [*before, value] if key == "tweaks" else value, "flag --set")
+    return layer

@@ -1,0 +1,50 @@
+"""What the commands that run a model share: which settings file, load, print the recipe instead, keep what came out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import talk
+from .flags import Form
+
+if TYPE_CHECKING:
+    from ...experiment import Comparison, Experiment
+    from ..settings import Config, Layer
+
+
+def announced(config: Config, *settings: Layer) -> None:
+    """Name the config file on stderr when it decided something of what will run."""
+    decided = {key: None for layer in settings for key, v in layer.items() if v.source.startswith(f"{config.name}:")}
+    if config.name and decided:
+        talk.say(f"config: {config.name} sets {', '.join(decided)}")
+
+
+def load(settings: Layer, allow_pickle: bool, allow_remote_code: bool) -> Any:
+    """The model that the settings name, loaded and checked."""
+    name = settings["model"].value
+    with talk.busy(f"loading {name}"):
+        import invivo
+
+        return invivo.load(
+            name,
+            device=settings["device"].value,
+            dtype=settings["dtype"].value,
+            revision=settings["revision"].value,
+            allow_pickle=allow_pickle,
+            allow_remote_code=allow_remote_code,
+        )
+
+
+def recipe_text(experiment: Experiment, form: Form) -> str:
+    """The experiment as text that runs it again."""
+    written = {"yaml": experiment.to_yaml, "python": experiment.to_python, "cli": experiment.to_cli}[form.value]()
+    return written.rstrip("\n")
+
+
+def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None) -> None:
+    """Keep a run in the journal, and tell its name."""
+    from ...journal import Journal
+
+    entry = Journal().keep(comparison, lab=lab, takeaway=takeaway or "", kind="lab" if lab else "compare")
+    next_step = "" if entry.takeaway else '; `invivo journal add "…"` keeps what you learned from it'
+    talk.say(f"kept as {entry.id}{next_step}")
