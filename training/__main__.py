@@ -1,68 +1,163 @@
-"""`python -m training CORPUS OUT`: corpus folder in, model folder out; the same command resumes after a kill."""
+"""From a folder of text to a model folder: tokenizer, tokens, training, export, evaluation, card.
+
+The same command goes on where it was stopped or killed. OUT/model is the model folder, with its card and report.json.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import torch
+import transformers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from .corpus import CorpusError, read_folder
-from .measure import heldout_nats
-from .stream import encode
-from .train import Recipe, train
+from invivo.errors import InvivoError
+
+from . import log
+from .card import card, fill
+from .corpus import CorpusError, Source, read_folder
+from .credits import credits
+from .evaluate import evaluate
+from .export import export
+from .files import write_whole
+from .learner import CheckpointError, Learner
+from .measure import score, token_bytes
+from .recipe import Recipe
+from .stream import Tokens, encode
+from .train import train
 from .vocabulary import train_tokenizer
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Command-line arguments: the folders, the recipe's fields, and where to run."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("corpus", type=Path, help="folder with *.txt or *.txt.xz, documents split by <|endoftext|>")
     parser.add_argument("out", type=Path, help="folder for tokens, checkpoint, log, and at the end the model")
+    parser.add_argument("--name", default="fruitfly", help="what the model card calls the model")
     parser.add_argument("--heldout", type=float, default=0.03, help="share of documents held out")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--finish", action="store_true", help="train no further: measure the last checkpoint")
+    parser.add_argument("--page", type=Path, help="a Markdown page whose figures are to be brought up to date")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
     parser.add_argument("--no-compile", action="store_true", help="skip torch.compile (slower, starts at once)")
+    group = parser.add_argument_group("recipe", "What decides the outcome. Only tokens may change when going on.")
     for field in fields(Recipe):
-        default = field.default
-        parser.add_argument("--" + field.name.replace("_", "-"), type=type(default), default=default)
-    return parser.parse_args()
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=type(field.default),
+            default=field.default,
+            help=field.name.replace("_", " "),
+        )
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    """Tokenizer, tokens, training, model folder."""
-    given = arguments()
+def talk(words: str) -> None:
+    """Say on stderr what is going on."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def tokenizer_for(sources: list[Source], recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`, trained first if there is none."""
+    if not (folder / "tokenizer.json").exists():
+        talk(f"learning a vocabulary of {recipe.vocabulary:,}")
+        return train_tokenizer(sources, recipe.vocabulary, folder, recipe.context)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if len(tokenizer) != recipe.vocabulary:
+        raise CheckpointError(
+            f"{folder} has a vocabulary of {len(tokenizer):,}, not {recipe.vocabulary:,}",
+            hint=f"use another output folder, or --vocabulary {len(tokenizer)}",
+        )
+    return tokenizer
+
+
+def tokens_for(
+    sources: list[Source], tokenizer: PreTrainedTokenizerBase, work: Path, context: int
+) -> tuple[list[Tokens], list[Tokens]]:
+    """All sources as tokens: those to train on, those held out."""
+    reading, heldout = [], []
+    for source in sources:
+        talk(f"tokens of {source.name}")
+        reading.append(encode(source, source.train, tokenizer, work / f"{source.name}.train.npy"))
+        heldout.append(encode(source, source.heldout, tokenizer, work / f"{source.name}.heldout.npy"))
+    if not any(len(t.ids) > context for t in reading):
+        raise CorpusError(
+            f"no file is longer than one row of {context} tokens",
+            hint="put many short texts into one file, separated by lines <|endoftext|>",
+        )
+    return reading, [t for t in heldout if len(t.ids) > 1]
+
+
+def run(given: argparse.Namespace) -> None:
+    """All stages; those that were done before take no time."""
     recipe = Recipe(**{f.name: getattr(given, f.name) for f in fields(Recipe)})
-    work: Path = given.out / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        sources = read_folder(given.corpus, given.heldout)
-    except CorpusError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    model_folder: Path = given.out / "model"
-    if (model_folder / "tokenizer.json").exists():
-        from transformers import AutoTokenizer
+    out, folder, diary = given.out, given.out / "model", given.out / "log.jsonl"
+    sources = read_folder(given.corpus, given.heldout)
+    tokenizer = tokenizer_for(sources, recipe, folder)
+    bytes_of = token_bytes(tokenizer)
+    reading, heldout = tokens_for(sources, tokenizer, out / "work", recipe.context)
 
-        tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    else:
-        print(f"training a vocabulary of {recipe.vocabulary}", file=sys.stderr)
-        tokenizer = train_tokenizer(sources, recipe.vocabulary, model_folder, recipe.context)
-    print("tokenising", file=sys.stderr)
-    reading = [encode(s, s.train, tokenizer, work / f"{s.name}.train.npy") for s in sources]
-    heldout = [encode(s, s.heldout, tokenizer, work / f"{s.name}.heldout.npy") for s in sources if s.heldout]
-    heldout = [t for t in heldout if len(t.ids) >= recipe.context]
+    torch.set_num_threads(given.threads)
+    compiler = given.device != "cpu" or any(map(shutil.which, ("g++", "clang++")))
+    if not compiler and not given.no_compile:
+        talk("no C++ compiler (g++ or clang++) was found: training without torch.compile, at about half the speed")
+    checkpoint = out / "checkpoint.pt"
+    if given.finish and not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint} does not exist: there is nothing to finish", hint="leave out --finish")
+    learner = Learner(recipe, checkpoint, device=given.device, compile=compiler and not given.no_compile)
+    if not given.finish:
+        train(
+            learner,
+            reading,
+            diary,
+            bytes_of=bytes_of,
+            watch=lambda model, length: {t.name: score(model, t.ids, bytes_of, length, rows=48) for t in heldout},
+        )
+
+    talk(f"measuring {folder}: the model and its yardsticks on all held-out text")
+    export(learner.model, folder)
+    report = evaluate(
+        folder,
+        recipe,
+        step=learner.step,
+        tokens=learner.seen,
+        seconds=log.seconds(log.read(diary, until=learner.step)),
+        heldout_share=given.heldout,
+        reading=reading,
+        heldout=heldout,
+        device=given.device,
+    )
+    write_whole(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    named = credits(given.corpus)
+    if named:
+        write_whole(folder / "CREDITS.txt", named.encode())
+    write_whole(folder / "README.md", card(report, given.name, named is not None).encode())
+    if given.page:
+        fill(given.page, report)
+    print(folder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; a mistake that the user can mend is two lines on stderr and exit code 2."""
+    transformers.logging.disable_progress_bar()
     try:
-        model = train(recipe, reading, given.out, threads=given.threads, device=given.device,
-                      compile=not given.no_compile,
-                      watch=lambda m: {t.name: round(heldout_nats(m, t, recipe.context, rows=48), 4) for t in heldout})
+        run(arguments(argv))
+    except InvivoError as error:
+        talk(f"error: {error.what}" + (f"\nhint: {error.hint}" if error.hint else ""))
+        return error.exit_code
+    except OSError as error:
+        talk(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return 2
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)
+        talk(str(stop) or "stopped; the same command goes on from there")
         return 130
-    model.config.activation_function = "gelu_new"  # the same formula under GPT-2's usual name
-    model.half().save_pretrained(model_folder)
     return 0
 
 

@@ -13,13 +13,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from invivo.errors import InvivoError
+
 SEPARATOR = "<|endoftext|>"
-# Typographic quotes become the ones on a keyboard: prompts are typed, and a small vocabulary should hold each word once.
+# Typographic quotes become those on a keyboard: prompts are typed, and a small vocabulary should hold each word once.
 QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\ufeff": "", "\r": ""})
 
 
-class CorpusError(ValueError):
-    """The folder cannot be trained on; the message says why and what would help."""
+class CorpusError(InvivoError):
+    """The folder cannot be trained on."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,41 @@ def read_file(path: Path) -> str:
     """The text of a `.txt` or `.txt.xz` file, which must be UTF-8."""
     try:
         raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except (UnicodeDecodeError, lzma.LZMAError) as error:
-        raise CorpusError(f"{path} is not UTF-8 text: {error}. Convert it, or take it out of the folder.") from None
+        raise CorpusError(
+            f"{path} is not UTF-8 text: {error}", hint="convert it, or take it out of the folder"
+        ) from None
+    if "\0" in text:
+        raise CorpusError(f"{path} is not text: it holds zero bytes", hint="take it out of the folder")
+    return text
 
 
-def read_folder(folder: Path, heldout_share: float = 0.02, least_bytes: int = 200_000) -> list[Source]:
+def read_folder(folder: Path, heldout_share: float = 0.03, least_characters: int = 200_000) -> list[Source]:
     """Every text file of `folder`, split. Raises CorpusError where there is nothing, or too little, to train on."""
     if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder. Give one with *.txt or *.txt.xz files.")
+        raise CorpusError(f"{folder} is not a folder", hint="give one with *.txt or *.txt.xz files")
     paths = sorted(p for p in folder.iterdir() if p.name.endswith((".txt", ".txt.xz")))
     if not paths:
-        raise CorpusError(f"{folder} holds no *.txt or *.txt.xz file.")
-    sources = []
+        raise CorpusError(f"{folder} holds no *.txt or *.txt.xz file", hint="give a folder of text files")
+    sources: dict[str, Source] = {}
     for path in paths:
-        documents = [clean(d) for d in read_file(path).split(SEPARATOR)]
-        documents = [d for d in documents if d]
+        name = path.name.removesuffix(".xz").removesuffix(".txt")
+        if name in sources:
+            raise CorpusError(f"{folder} holds {name} twice, as .txt and as .txt.xz", hint="take one of them out")
+        documents = [d for d in map(clean, read_file(path).split(SEPARATOR)) if d]
         train = tuple(d for d in documents if not is_heldout(d, heldout_share))
         heldout = tuple(d for d in documents if is_heldout(d, heldout_share))
-        sources.append(Source(path.name.split(".")[0], train, heldout))
-    size = sum(len(d) for s in sources for d in s.train)
-    if size < least_bytes:
-        raise CorpusError(f"{folder} holds {size:,} characters of text; at least {least_bytes:,} are needed.")
-    if not any(s.heldout for s in sources):
-        raise CorpusError(f"{folder}: no document was held out. Separate documents by a line {SEPARATOR}.")
-    return sources
+        sources[name] = Source(name, train, heldout)
+    size = sum(len(d) for s in sources.values() for d in s.train)
+    if size < least_characters:
+        raise CorpusError(
+            f"{folder} holds {size:,} characters of text to train on, too little to learn from",
+            hint=f"give at least {least_characters:,}",
+        )
+    if not any(s.heldout for s in sources.values()):
+        raise CorpusError(
+            f"{folder}: no document was held out, so nothing could be measured",
+            hint=f"separate documents by a line {SEPARATOR}, or raise --heldout",
+        )
+    return list(sources.values())

@@ -7,13 +7,17 @@ read, and no state of a random generator needs saving.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from .corpus import Source
+from .corpus import CorpusError, Source
+from .files import write_whole
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Stage:
     small_share: float
 
 
-# Short rows first (they teach copying sooner and cost less), the whole context last; modern stories weigh more at the end.
+# Short rows first (they teach copying sooner and cost less), the whole context last, with more of the modern stories.
 STAGES = (Stage(0.04, 64, 0.2), Stage(0.65, 256, 0.2), Stage(1.0, 512, 0.4))
 
 
@@ -42,20 +46,29 @@ class Tokens:
 def encode(source: Source, documents: Sequence[str], tokenizer: PreTrainedTokenizerBase, cache: Path) -> Tokens:
     """Tokenise `documents`, or read them from `cache` if that was done before."""
     if not cache.exists():
-        parts = []
+        backend = cast(Tokenizer, tokenizer.backend_tokenizer)
+        parts = [np.zeros(0, dtype=np.uint16)]
         for i in range(0, len(documents), 8):
-            for encoding in tokenizer.backend_tokenizer.encode_batch_fast(list(documents[i : i + 8])):
+            for encoding in backend.encode_batch_fast(list(documents[i : i + 8])):
                 parts.append(np.array([tokenizer.eos_token_id, *encoding.ids], dtype=np.uint16))
-        written = cache.with_suffix(".part.npy")
-        np.save(written, np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint16))
-        written.rename(cache)
+        file = BytesIO()
+        np.save(file, np.concatenate(parts))
+        write_whole(cache, file.getvalue())
     ids = np.load(cache, mmap_mode="r")
-    return Tokens(source.name, source.small, ids, np.flatnonzero(ids == tokenizer.eos_token_id) + 1)
+    starts = np.flatnonzero(ids == tokenizer.eos_token_id) + 1
+    if len(starts) != len(documents):
+        raise CorpusError(
+            f"{cache} holds {len(starts)} documents, the corpus {len(documents)}: the text or --heldout "
+            "was another when it was made",
+            hint="use another output folder, or delete this one",
+        )
+    return Tokens(source.name, source.small, ids, starts)
 
 
-def stage_at(share: float, stages: Sequence[Stage] = STAGES) -> Stage:
-    """The stage in which training is after `share` (0 to 1) of its tokens."""
-    return next((s for s in stages if share < s.until), stages[-1])
+def stage_at(share: float, context: int, stages: Sequence[Stage] = STAGES) -> Stage:
+    """The stage in which training is after `share` (0 to 1) of its tokens; no row is longer than `context`."""
+    stage = next((s for s in stages if share < s.until), stages[-1])
+    return replace(stage, length=min(stage.length, context))
 
 
 def batch(sources: Sequence[Tokens], stage: Stage, tokens: int, seed: int, number: int) -> np.ndarray:
