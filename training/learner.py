@@ -46,8 +46,8 @@ def new_model(recipe: Recipe) -> GPT2LMHeadModel:
         bos_token_id=0,
         eos_token_id=0,
         activation_function="gelu_pytorch_tanh",
-        attn_implementation="eager",
-    )  # pyright: ignore[reportCallIssue]
+    )
+    config._attn_implementation = "eager"
     return GPT2LMHeadModel(config)
 
 

@@ -30,6 +30,7 @@ ORDER = (
     "sites",
     "tweaks",
     "metrics",
+    "pictures",
     "journal",
     "config",
     "doctor",

@@ -1,4 +1,4 @@
-"""The lists that errors point to: `invivo sites`, `tweaks`, `metrics`. Made from the data itself, so never stale."""
+"""The lists that errors point to: `sites`, `tweaks`, `metrics`, `pictures`. Made from the data itself, so never stale."""
 
 from __future__ import annotations
 
@@ -89,3 +89,15 @@ def metrics(as_json: Json = False) -> None:
         )
     rows = tuple((m.name, m.label, m.unit, m.gloss) for m in METRICS.values())
     return talk.show(Document(blocks=(Table(columns=("metric", "label", "unit", "what it says"), rows=rows),)))
+
+
+@app.command(rich_help_panel=LOOK)
+def pictures(as_json: Json = False) -> None:
+    """What a lab can draw of a comparison."""
+    from ...experiment.drawings import PICTURES
+    from ...show.blocks import Document, Table
+
+    rows = tuple((name, (inspect.getdoc(draw) or "").splitlines()[0]) for name, draw in PICTURES.items())
+    if as_json:
+        return talk.data({"pictures": [{"name": name, "what": what} for name, what in rows]})
+    return talk.show(Document(blocks=(Table(columns=("picture", "what it shows"), rows=rows),)))
