@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from invivo.engine import compare, decode, packed
+from invivo.engine import decode, packed, reading
 from invivo.engine.forward import watched
 from invivo.engine.rows import prepare
 from invivo.engine.weights import edited
@@ -33,6 +33,8 @@ TWEAKS = [
     "add noise 0.5 to L1.v",
     "add noise 1 to L2.scores heads 0",
     "scale L0.pattern by 0.5",
+    "add 0.1 to L1.pattern",
+    "add noise 0.3 to L1.pattern",
     "zero L1.pattern heads 2 keys 0",
     "add 0.7 to L1.resid_mid dims 3",
     "scale L2.mlp_pre by 2",
@@ -85,7 +87,7 @@ def test_cached_decoding_is_the_full_forward_for_every_tweak(model):
     for tweak in filter(lambda t: possible(model, t), TWEAKS):
         rows = rows_of(model, [tweak])
         said = speak(model, rows)[1]
-        untouched, full = compare.logits_of(model.living, rows, prompt + said.ids, len(prompt))
+        untouched, full = reading.logits_of(model.living, rows, prompt + said.ids, len(prompt))
         nats = rows[1].bias(full).log_softmax(-1)[len(prompt) - 1 : -1].gather(1, torch.tensor(said.ids)[:, None])[:, 0]
         torch.testing.assert_close(torch.tensor(said.nats), nats, rtol=0, atol=2e-4, msg=lambda m, t=tweak: f"{t}: {m}")
         if model.name in ("olmo2", "gemma2", "gemma3") and tweak.startswith("scale L0.pattern"):
@@ -117,6 +119,7 @@ def test_left_padding_changes_nothing(model):
         "zero L1.pattern heads 2 keys 0",
         "scale L1.resid_post by 1.7 during generation",
         "scale L1.k by 1.5",
+        "add 0.1 to L1.pattern",
     ):
         rows = [rows_of(model, [tweak], prompt=text)[1] for text in texts]
         for place, row in enumerate(rows):
@@ -418,7 +421,8 @@ def test_numbers_of_a_comparison_by_hand(gpt2):
 def test_rows_are_measured_in_groups_when_memory_is_small(gpt2, monkeypatch):
     tweaks = ["zero head 1.0", "zero head 1.1", "zero head 1.2", "zero head 1.3", 'add 1 to logit "e"']
     one = gpt2.compare(PROMPT, *tweaks, max_new_tokens=5, read="Some other text", target="a")
-    monkeypatch.setattr(compare, "LOGIT_BYTES", 1)
+    monkeypatch.setattr(reading, "LOGIT_BYTES", 1)
+    monkeypatch.setattr(reading, "STRETCH", 4)
     two = gpt2.compare(PROMPT, *tweaks, max_new_tokens=5, read="Some other text", target="a")
     for a, b in zip(one.tweaks, two.tweaks, strict=True):
         torch.testing.assert_close(torch.tensor(a.kl_nats), torch.tensor(b.kl_nats), rtol=0, atol=1e-6)
@@ -477,3 +481,203 @@ def test_a_tweak_of_another_shape_is_an_error_that_names_it(gpt2, monkeypatch):
     monkeypatch.setattr(Zero, "change", lambda self, old, here: old[..., :1].expand(*old.shape[:-1], old.shape[-1] + 1))
     with pytest.raises(InvivoError, match=r"zero head 1\.0 gave values of shape .* at z"):
         gpt2.compare(PROMPT, "zero head 1.0", max_new_tokens=2)
+
+
+# ── what a careful reader would try ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("tweak", ["add 0.1 to L1.pattern", "add noise 1 to L1.scores", "add 3 to L1.v heads 0 dims 2"])
+def test_no_tweak_lets_a_position_see_the_future(gpt2, tweak):
+    one, two = (torch.tensor([gpt2.living.encode(text)]) for text in ("same start, one end", "same start, XYZ way"))
+    with gpt2.tweaked(tweak):
+        a, b = gpt2.hf(input_ids=one).logits[0, :12], gpt2.hf(input_ids=two).logits[0, :12]
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    assert (a - gpt2.hf(input_ids=one).logits[0, :12]).abs().max() > 1e-3
+
+
+def test_threads_do_not_change_each_others_rows():
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = tiny.model("gpt2")
+    tweaks = [f"scale L{n}.mlp_out by {k}" for n in range(3) for k in (0, 2)]
+    ask = lambda tweak: model.compare(PROMPT, tweak, max_new_tokens=6).tweaks[0]  # noqa: E731
+    alone = [ask(tweak) for tweak in tweaks]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(ask, tweaks * 2))
+    assert together == alone * 2
+    assert len({tuple(run.kl_nats) for run in alone}) == len(tweaks)
+
+
+def test_a_tweaked_model_generates_in_another_thread(gpt2):
+    from threading import Thread
+
+    ids, out = torch.tensor([gpt2.living.encode(PROMPT)]), []
+    settings = dict(attention_mask=torch.ones_like(ids), max_new_tokens=4, do_sample=False, pad_token_id=0)
+    with gpt2.tweaked("zero head 1.2", "scale L0.mlp_out by 2") as hf:
+        thread = Thread(target=lambda: out.append(hf.generate(ids, **settings)))
+        thread.start()
+        thread.join()
+        here = hf.generate(ids, **settings)
+    assert torch.equal(out[0], here)
+    assert not torch.equal(here, gpt2.hf.generate(ids, **settings))
+
+
+@pytest.mark.parametrize("how", [{"use_cache": False}, {"cache_implementation": "static"}, {"prefill_chunk_size": 4}])
+@pytest.mark.parametrize(
+    "tweak",
+    [
+        "zero L1.v at 3",
+        "zero L1.pattern heads 2 keys 0",
+        "add 2 to L1.resid_pre dims 3 at -1",
+        "scale L2.mlp_out by 2 during generation",
+    ],
+)
+def test_generate_is_the_same_however_it_caches(gpt2, how, tweak):
+    ids = torch.tensor([gpt2.living.encode(PROMPT)])
+    settings = dict(
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=6,
+        do_sample=False,
+        pad_token_id=0,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    with gpt2.tweaked(tweak) as hf:
+        plain, other = hf.generate(ids, **settings), hf.generate(ids, **settings, **how)
+    base = gpt2.hf.generate(ids, **settings)
+    for a, b in zip(plain.logits, other.logits, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
+    assert max((a - b).abs().max() for a, b in zip(plain.logits, base.logits, strict=True)) > 1e-3
+
+
+def test_copy_keeps_the_order_that_was_written(gpt2):
+    tweaks = [
+        "copy L1.resid_pre at 5,3 from other at 1,2",
+        "copy L1.resid_pre at 3,5 from other at 2,1",
+        "copy L1.resid_pre at 3,5 from other at 1,2",
+        "copy L1.resid_pre at 3,4 from other at 2,2",
+    ]
+    first, same, crossed, twice = gpt2.compare(PROMPT, *tweaks, prompts={"other": OTHER}, max_new_tokens=2).tweaks
+    torch.testing.assert_close(torch.tensor(first.kl_nats), torch.tensor(same.kl_nats), rtol=0, atol=1e-6)
+    assert max(abs(a - b) for a, b in zip(first.kl_nats, crossed.kl_nats, strict=True)) > 1e-3
+    assert max(twice.kl_nats) > 1e-3
+    longer = {"other": OTHER + "!!"}
+    last, named = gpt2.compare(
+        PROMPT,
+        "copy L1.resid_pre at -1 from other",
+        "copy L1.resid_pre at -1 from other at -1",
+        prompts=longer,
+        max_new_tokens=2,
+    ).tweaks
+    torch.testing.assert_close(torch.tensor(last.kl_nats), torch.tensor(named.kl_nats), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tweak", "words"),
+    [
+        ("set seed 5", "changed nothing that was measured"),
+        ("set greedy", "changed nothing that was measured"),
+        ("set temperature 0", "changed nothing that was measured"),
+        ('add 0 to logit "e"', "changed nothing that was measured"),
+        ("zero L1.z at 3,60", "never reached at 60"),
+        ("add 5 to L1.scores at 2 keys 9", "changed nothing that was measured"),
+    ],
+)
+def test_a_tweak_that_does_nothing_is_noted(gpt2, tweak, words):
+    run = gpt2.compare(PROMPT, tweak, max_new_tokens=4).tweaks[0]
+    assert any(words in note for note in run.notes), run.notes
+    assert not gpt2.compare(PROMPT, "zero L1.z at 3", max_new_tokens=4).tweaks[0].notes
+
+
+def test_what_only_the_text_to_read_reaches_is_not_reached(gpt2):
+    with pytest.raises(NoEffect, match="never reached"):
+        gpt2.compare(PROMPT, "zero L1.z at 40", read="y" * 50, max_new_tokens=4)
+
+
+def test_capture_cuts_positions_and_keys_and_checks_its_tweak(gpt2):
+    whole = gpt2.capture(PROMPT, "L1.pattern", "L1.resid_pre")
+    part = gpt2.capture(PROMPT, "L1.pattern heads 1 at 2,-1 keys 0:2", "L1.resid_pre at 3 dims 4:6")
+    assert torch.equal(part["L1.pattern heads 1 at 2,-1 keys 0:2"], whole["L1.pattern"][1:2, [2, -1], :2])
+    assert torch.equal(part["L1.resid_pre at 3 dims 4:6"], whole["L1.resid_pre"][3:4, 4:6])
+    with pytest.raises(OutOfRange, match="position 99"):
+        gpt2.capture(PROMPT, "L1.z at 99")
+    with pytest.raises(NoEffect, match="never reached"):
+        gpt2.capture(PROMPT, "L2.z", tweak="zero L0.attn_out at 99")
+    moved = gpt2.capture(PROMPT, "L2.z", tweak="zero L0.attn_out")["L2.z"]
+    assert (moved - gpt2.capture(PROMPT, "L2.z")["L2.z"]).abs().max() > 1e-3
+
+
+def test_texts_that_do_not_fit(gpt2):
+    with pytest.raises(OutOfRange, match="prompt and target together have 70"):
+        gpt2.compare("x" * 60, target="abcdefghij", max_new_tokens=0)
+    with pytest.raises(OutOfRange, match="in the text to read, position -10"):
+        gpt2.compare(PROMPT, "add 3 to L1.resid_pre dims 3 at -10", read="Hi you", max_new_tokens=2)
+    single = gpt2.compare(PROMPT, "zero head 1.2", read="H", max_new_tokens=2)
+    assert any("single token" in note for note in single.notes)
+
+
+def test_numbers_too_large_for_a_float_stay_numbers(gpt2):
+    run = gpt2.compare(PROMPT, "scale logits by 1000", read="Some other text", max_new_tokens=2)
+    assert run.tweaks[0].read_perplexity == math.inf
+    assert type(run).from_json(run.to_json()) == run
+    with pytest.raises(BadText, match="too large"):
+        gpt2.compare(PROMPT, 'add -1e39 to logit "e"')
+    cold = gpt2.compare(PROMPT, "set temperature 1e-40", max_new_tokens=4)
+    assert cold.tweaks[0].ids == cold.base.ids
+
+
+def test_kl_of_what_is_never_said_is_finite():
+    base = torch.tensor([[0.0, -torch.inf], [math.log(0.5), math.log(0.5)]])
+    other = torch.tensor([[math.log(0.25), math.log(0.75)], [0.0, -torch.inf]])
+    first, second = reading.divergence(base, other).tolist()
+    assert math.isclose(first, math.log(4), rel_tol=1e-6)
+    assert second == math.inf
+
+
+def test_packed_weights_notice_two_rows_that_change_places():
+    if not packed.available():
+        pytest.skip("this torch has no packed operators; the stock layers run instead")
+    layer = torch.nn.Sequential(torch.nn.Linear(256, 256))
+    x = torch.randn(2, 256)
+    with torch.no_grad():
+        with packed.packed(layer):
+            before = layer(x)
+        layer[0].weight.data[[0, 1]] = layer[0].weight.data[[1, 0]].clone()
+        with packed.packed(layer):
+            after = layer(x)
+        torch.testing.assert_close(after, layer(x), rtol=0, atol=1e-5)
+    assert (after - before).abs().max() > 1e-2
+
+
+def test_a_model_in_training_mode_is_compared_in_evaluation_mode():
+    model = tiny.model("gpt2")
+    model.hf.train()
+    run = model.compare(PROMPT, "scale head 1.2 by 1", max_new_tokens=4).tweaks[0]
+    assert max(run.kl_nats) < SAME
+    assert model.hf.training
+
+
+def test_base_is_never_tweaked_and_runs_do_not_nest(gpt2):
+    with pytest.raises(Refused, match="tweaked BASE"), gpt2.tweaked("zero head 1.2"):
+        gpt2.compare(PROMPT, "zero head 1.0")
+    with pytest.raises(Refused, match="a comparison is running"):
+        gpt2.compare(PROMPT, "zero head 1.0", on_token=lambda said: gpt2.compare(PROMPT, "zero head 1.1"))
+    assert gpt2.compare(PROMPT, "zero head 1.0", max_new_tokens=2).base.text
+
+
+def test_a_recipe_names_the_model_that_ran():
+    from invivo.experiment import Experiment
+
+    assert tiny.model("llama").run(Experiment.of({"prompt": PROMPT})).recipe.model == "llama"
+
+
+def test_a_small_change_in_half_precision_is_a_change():
+    from invivo.engine.live import Model
+    from invivo.engine.living import wake
+    from invivo.model.load import Loaded
+
+    model = Model(wake(Loaded(tiny.weights("gpt2").bfloat16(), tiny.tokenizer(), "half", "random")))
+    run = model.compare(PROMPT, "scale L1.resid_pre by 1.06", "scale head 1.2 by 1", max_new_tokens=2)
+    assert not run.tweaks[0].notes
+    assert run.tweaks[1].notes
+    assert run.recipe.dtype == "bfloat16"

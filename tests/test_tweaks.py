@@ -12,8 +12,8 @@ from invivo.experiment import Experiment
 from invivo.sites import SITES, Place, Positions, index_list, places_example
 from invivo.tweaks import Decoding, Stack, Tweak, read_tweak
 
-numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
-positive = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+numbers = st.floats(-3e38, 3e38)
+positive = st.floats(0, 3e38)
 whole = st.integers(-50, 50)
 names = st.text(string.ascii_letters + "_", min_size=1, max_size=8)
 parts = st.one_of(

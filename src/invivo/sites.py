@@ -113,11 +113,11 @@ def canonical_indices(text: str) -> str:
     return re.sub(r"-?\d+", lambda m: str(int(m[0])), tight)
 
 
-def index_list(text: str, size: int, what: str, where: str = "") -> list[int]:
+def index_list(text: str, size: int, what: str, where: str = "", *, as_written: bool = False) -> list[int]:
     """The indices that `text` names among `size` things called `what` (say "head").
 
-    Negative ones count from the end; a range's end is not included and may be left out. Raises OutOfRange with the
-    range there is.
+    Negative ones count from the end; a range's end is not included and may be left out. Sorted and each once, unless
+    `as_written`. Raises OutOfRange with the range there is.
     """
     chosen: list[int] = []
     for part in text.split(","):
@@ -133,7 +133,7 @@ def index_list(text: str, size: int, what: str, where: str = "") -> list[int]:
         if not (-size <= start <= size and -size <= stop <= size):
             raise OutOfRange(f"{what}s {part} do not exist{where}: there are {size}, 0 to {size - 1}")
         chosen.extend(range(start + size * (start < 0), stop + size * (stop < 0)))
-    return sorted(set(chosen))
+    return chosen if as_written else sorted(set(chosen))
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,9 @@ class Spelling:
     sample: str  # an example of it
 
 
+LARGEST = 3e38  # float32 holds little more
+
+
 def number_text(value: float) -> str:
     """A number as a person writes it: 2 rather than 2.0, and otherwise every digit."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
@@ -83,6 +86,8 @@ def finite(value: float) -> float:
     """Refuse NaN and infinity, which no strength can be."""
     if not math.isfinite(value):
         raise BadText(f"a finite number is needed, not {value}")
+    if abs(value) > LARGEST:
+        raise BadText(f"{value:g} is too large a number", hint=f"models compute in float32, up to {LARGEST:g}")
     return value
 
 

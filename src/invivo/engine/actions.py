@@ -66,12 +66,19 @@ class Action:
     reached: bool = False
     changed: bool = False
     furthest: int = -1  # the last position that passed by
+    _seen: set[int] = field(default_factory=set)
     _positions: dict[int, Positions] = field(default_factory=dict)
 
     @property
     def site(self) -> str:
         """Short name of its site."""
         return self.tweak.place.site
+
+    @property
+    def unreached(self) -> list[int]:
+        """Single positions that its place names and that no call ever brought."""
+        named = {p for positions in self._positions.values() for p in positions.single}
+        return sorted(named - self._seen) if self.tweak.during == "all" else []
 
     def wants(self, position: int, prompt_length: int) -> bool:
         """Whether it acts at an absolute position, given how long the row's prompt is."""
@@ -102,6 +109,8 @@ class Action:
         columns = [c for c in range(size) if self.wants(first + c, prompt_length)]
         if not columns:
             return
+        if self.tweak.place.at is not None:
+            self._seen.update(first + c for c in columns)
         indices: list[Index] = []
         counted: list[
             list[int] | range
@@ -136,7 +145,8 @@ class Action:
                 ) from None
         self.reached = True
         if not self.changed:
-            self.changed = not same(new.to(old.dtype), old)
+            rounded = isinstance(self.tweak, Copy | Mean)  # from another run, where a batch may round otherwise
+            self.changed = not (same(new.to(old.dtype), old) if rounded else torch.equal(new.to(old.dtype), old))
         view[index] = new.to(old.dtype)
 
     def _keys(self, size: int, keys_first: int, prompt_length: int) -> list[int] | None:
@@ -160,10 +170,10 @@ class _Here:
         """Standard normal noise, a function of (seed, site, layer, and the numbers of what was selected)."""
         counters = []
         for axis, numbers in enumerate(self.counted):
-            flat = torch.tensor(list(numbers), device=self.old.device)
+            flat = torch.tensor(list(numbers))
             counters.append(flat.view([-1 if a == axis else 1 for a in range(len(self.counted))]))
         place = SITE_NUMBER[self.action.site] * 100_003 + (self.action.layer or 0)
-        return dice.normal(seed, place, *counters)
+        return dice.normal(seed, place, *counters).to(self.old.dtype).to(self.old.device)
 
     def source(self) -> Tensor:
         """The values to put here, in the shape of what was selected (or of size 1 along positions, for a mean)."""

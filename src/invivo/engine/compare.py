@@ -1,36 +1,47 @@
 """BASE against TWEAK: run an Experiment and measure what lies between its rows.
 
-First every row speaks (decode.py). Then every row reads BASE's text in one forward pass, so that the numbers between
-them are about the tweak and not about the different words that followed from it.
+First every row speaks (decode.py). Then every row reads BASE's text (reading.py), so that the numbers between them are
+about the tweak and not about the different words that followed from it.
 """
 
 from __future__ import annotations
 
-import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .. import __version__
 from ..errors import InvivoError, OutOfRange
-from ..experiment import Candidate, Comparison, Experiment, Run, TweakRun
+from ..experiment import Comparison, Experiment, Run, TweakRun
 from ..sites import SITES
-from .decode import NotANumber, Said, entropy, generate
+from .decode import NotANumber, Said, generate
 from .forward import watched
 from .living import Living
-from .packed import packed
+from .reading import Reading, perplexity, read_only
 from .rows import Row, check_effect, prepare
 
-LOGIT_BYTES = 2**28  # of logits held at a time while rows read a text
+ROUNDING_NATS = 1e-6  # what float32 alone may put between two equal rows
 OnToken = Callable[[list[Said]], None]
 
 
 def run(living: Living, experiment: Experiment, on_token: OnToken | None = None) -> Comparison:
+    """Run an experiment on a model that nobody else is using meanwhile. See `_run`."""
+    with living.alone("compare"):
+        return _run(living, as_run(living, experiment), on_token)
+
+
+def as_run(living: Living, experiment: Experiment) -> Experiment:
+    """The experiment with the model and number format that it really ran on, so that its recipe is true."""
+    usual = "float32" if living.device.type == "cpu" else None
+    dtype = str(living.dtype).removeprefix("torch.")
+    return experiment.model_copy(update={"model": living.name, "dtype": None if dtype == usual else dtype})
+
+
+def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Comparison:
     """Run an experiment. `on_token` sees what every row said so far after each step.
 
     Raises InvivoError for whatever this model or prompt does not have, for a tweak that was never reached, and for one
@@ -41,6 +52,12 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
     prompts = {name: living.encode(text, f"prompt {name!r}") for name, text in experiment.prompts.items()}
     target = living.encode(experiment.target, "target", special=False) if experiment.target else []
     read = living.encode(experiment.read, "text to read") if experiment.read else []
+    if len(prompt) + len(target) > living.anatomy.context:
+        raise OutOfRange(
+            f"prompt and target together have {len(prompt) + len(target):,} tokens; "
+            f"{living.name} reads at most {living.anatomy.context:,}",
+            hint="shorten the prompt",
+        )
     steps, notes = _room(living, len(prompt), experiment.decoding.max_new_tokens)
     rows = prepare(living, experiment.tweaks, prompt, prompts, experiment.decoding, experiment.seed)
     said: list[Said] = []
@@ -49,11 +66,13 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
             if on_token is not None:
                 on_token(said)
         spoken = Reading(living, rows, prompt + said[0].ids, len(prompt), experiment.top)
-        aimed = [read_only(living, rows, prompt + target, len(prompt)) if target else None][0]
-        seen = [read_only(living, rows, read, 1) if len(read) > 1 else None][0]
+        quiet = check_effect(rows)  # before other texts are read: a tweak must be reached on this one
+        aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
+        seen = read_only(living, rows, read) if len(read) > 1 else []
     except NotANumber as error:
         raise where_it_broke(living, error.row, prompt) from None
-    quiet = check_effect(rows)
+    if len(read) == 1:
+        notes.append("the text to read is a single token, which has no perplexity: nothing stands before it")
     runs = []
     for number, row in enumerate(rows):
         pieces = tuple(living.piece(i).text for i in said[number].ids)
@@ -69,7 +88,7 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
             perplexity=spoken.perplexity[number],
             next=spoken.candidates(number),
             target_nats=sum(aimed[number]) if aimed else None,
-            read_perplexity=math.exp(-sum(seen[number]) / len(seen[number])) if seen else None,
+            read_perplexity=perplexity(seen[number]) if seen else None,
         )
         if row.stack is None:
             runs.append(Run(**common))
@@ -81,7 +100,7 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
                     kl_nats=tuple(spoken.kl[number]),
                     top_changed=tuple(spoken.top_changed[number]),
                     first_divergence=parted(said[0].ids, said[number].ids),
-                    notes=tuple(quiet.get(number, ())),
+                    notes=tuple(quiet.get(number) or _nothing(rows, said, spoken, number)),
                 )
             )
     return Comparison(
@@ -96,6 +115,15 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
         notes=tuple(notes),
         seconds=round(time.perf_counter() - start, 4),
     )
+
+
+def _nothing(rows: Sequence[Row], said: Sequence[Said], spoken: Reading, number: int) -> list[str]:
+    """A note where a row is BASE in all that was measured."""
+    base, mine = said[0], said[number]
+    spread = (abs(a - b) for a, b in zip(base.choice_entropy, mine.choice_entropy, strict=False))
+    if mine.ids != base.ids or max(spoken.kl[number]) > ROUNDING_NATS or max(spread, default=0.0) > ROUNDING_NATS:
+        return []
+    return [f"`{rows[number].name}` changed nothing that was measured here: the same text from the same distributions"]
 
 
 def _room(living: Living, prompt_length: int, wanted: int) -> tuple[int, list[str]]:
@@ -119,85 +147,6 @@ def parted(base: Sequence[int], tweak: Sequence[int]) -> int | None:
         if a != b:
             return index
     return None if len(base) == len(tweak) else min(len(base), len(tweak))
-
-
-def batches(living: Living, rows: Sequence[Row], length: int) -> Iterator[list[int]]:
-    """Row numbers in groups whose logits over `length` positions fit LOGIT_BYTES; BASE is in every group."""
-    most = max(2, LOGIT_BYTES // max(1, length * living.anatomy.vocabulary * 4))
-    rest = list(range(1, len(rows)))
-    if not rest:
-        yield [0]
-    for start in range(0, len(rest), most - 1):
-        yield [0, *rest[start : start + most - 1]]
-
-
-@torch.no_grad()
-def logits_of(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int) -> Tensor:
-    """Logits (rows, T, V) of every row on the same text of which the first `prompt_length` tokens are the prompt."""
-    actions = []
-    for place, row in enumerate(rows):
-        for action in row.actions:
-            action.row = place
-            actions.append(action)
-    batch = torch.tensor([ids], device=living.device).expand(len(rows), -1)
-    with packed(living.hf), watched(living.anatomy, actions, prompt_lengths=[prompt_length] * len(rows)):
-        return living.hf(input_ids=batch, use_cache=False).logits
-
-
-class Reading:
-    """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position]."""
-
-    def __init__(self, living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int, top: int) -> None:
-        count = len(rows)
-        self.living, self.top = living, top
-        self.entropy: list[list[float]] = [[] for _ in range(count)]
-        self.kl: list[list[float]] = [[] for _ in range(count)]
-        self.top_changed: list[list[bool]] = [[] for _ in range(count)]
-        self.perplexity: list[float | None] = [None] * count
-        self.next: list[Tensor] = [torch.empty(0)] * count  # log-probabilities (V,) after the prompt
-        first = prompt_length if len(ids) > prompt_length else 1
-        following = torch.tensor(ids[1:], device=living.device)
-        for group in batches(living, rows, len(ids)):
-            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
-            base = logits[0].float().log_softmax(-1)  # (T, V)
-            weight = base.exp()
-            for place, number in enumerate(group):
-                if place == 0 and number == 0 and self.entropy[0]:
-                    continue
-                mine = base if number == 0 else rows[number].bias(logits[place].float()).log_softmax(-1)
-                if bool(torch.isnan(mine[:, 0]).any()):
-                    raise NotANumber(rows[number])
-                self.entropy[number] = (entropy(mine) if number else torch.linalg.vecdot(weight, -base)).tolist()
-                kl = torch.linalg.vecdot(weight, base - mine) if number else torch.zeros(len(ids))
-                self.kl[number] = kl.clamp(min=0).tolist()
-                self.top_changed[number] = (base.argmax(-1) != mine.argmax(-1)).tolist()
-                nats = mine[:-1].gather(1, following[:, None])[first - 1 :, 0]
-                self.perplexity[number] = float(torch.exp(-nats.mean())) if len(nats) else None
-                self.next[number] = mine[prompt_length - 1].clone()
-
-    def candidates(self, number: int) -> tuple[Candidate, ...]:
-        """Likeliest next tokens of BASE and of a row, likeliest first."""
-        base, mine = self.next[0].exp(), self.next[number].exp()
-        size = min(self.top, base.numel())
-        ids = {int(i) for x in (base, mine) for i in x.topk(size).indices}
-        ordered = sorted(ids, key=lambda i: (-max(float(base[i]), float(mine[i])), i))
-        return tuple(
-            Candidate(id=i, text=self.living.piece(i).text, base=float(base[i]), tweak=float(mine[i])) for i in ordered
-        )
-
-
-def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int) -> list[list[float]]:
-    """Each row's log-probabilities of ids[first:], in nats. What stands before counts as the prompt."""
-    out: list[list[float]] = [[] for _ in rows]
-    following = torch.tensor(ids[1:], device=living.device)
-    for group in batches(living, rows, len(ids)):
-        logits = logits_of(living, [rows[n] for n in group], ids, first if first > 1 else len(ids))
-        for place, number in enumerate(group):
-            mine = rows[number].bias(logits[place, :-1].float()).log_softmax(-1)
-            out[number] = mine.gather(1, following[:, None])[first - 1 :, 0].tolist()
-            if any(math.isnan(n) for n in out[number]):
-                raise NotANumber(rows[number])
-    return out
 
 
 @torch.no_grad()

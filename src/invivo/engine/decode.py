@@ -46,7 +46,7 @@ def filtered(log_probs: Tensor, decoding: Decoding) -> Tensor:
         kept = torch.full_like(log_probs, -torch.inf)
         kept[log_probs.argmax()] = 0.0
         return kept
-    scores = log_probs / decoding.temperature
+    scores = (log_probs - log_probs.max()) / decoding.temperature
     if 0 < decoding.top_k < scores.numel():
         least = scores.topk(decoding.top_k).values[-1]
         scores = scores.masked_fill(scores < least, -torch.inf)
@@ -69,8 +69,8 @@ def choose(log_probs: Tensor, row: Row, step: int) -> tuple[int, float]:
     if row.decoding.greedy:
         return int(log_probs.argmax()), 0.0
     choice = filtered(log_probs, row.decoding)
-    noise = dice.gumbel(row.seed, step, choice.numel(), choice.device)
-    return int((choice.double() + noise).argmax()), float(entropy(choice))
+    noise = dice.gumbel(row.seed, step, choice.numel())
+    return int((choice.cpu().double() + noise).argmax()), float(entropy(choice))
 
 
 @torch.no_grad()

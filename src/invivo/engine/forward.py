@@ -82,8 +82,10 @@ class Pass:
         return x.view(len(self.padding), self.columns, -1) if flat else x
 
     def prompt_length(self, row: int) -> int:
-        """How many tokens of a row are prompt."""
-        return self.prompt_lengths[row] if self.prompt_lengths is not None else self.lengths[row]
+        """How many tokens of a row are prompt. Given lengths may serve several rows each, as beams are laid out."""
+        if self.prompt_lengths is None:
+            return self.lengths[row]
+        return self.prompt_lengths[row * len(self.prompt_lengths) // max(len(self.padding), 1)]
 
     def touch(self, where: Where, x: Tensor, *, in_place: bool = False) -> Tensor:
         """Apply what acts at a place and keep it if it is to be captured. Axes of `x` as in sites.py."""
@@ -100,7 +102,9 @@ class Pass:
             for action in acting:
                 for row in range(rows) if action.row is None else (action.row,):
                     pad = self.padding[row]
-                    action.apply(x, row, total - here - pad, self.prompt_length(row), total - keys - pad)
+                    action.apply(
+                        x, row, max(total - here, 0) - pad, self.prompt_length(row), max(total - keys, 0) - pad
+                    )
         if where in self.capture:
             self.captured.setdefault(where, []).append(x.detach().clone())  # some families add in place
         return x
@@ -132,6 +136,14 @@ class Both:
             if site in visitor.inside(module):
                 x = visitor.visit(module, site, x)
         return x
+
+
+def _restore(module: nn.Module, visitor: inner.Visitor | None) -> None:
+    """Give an attention module back to who looked into it before."""
+    if visitor is None:
+        inner.VISITORS.pop(module, None)
+    else:
+        inner.VISITORS[module] = visitor
 
 
 def _hook_output(run: Pass, where: Where) -> Any:
@@ -205,8 +217,10 @@ def watched(
                         _hook_input(run, (layer, site), point.shared), with_kwargs=True
                     )
                 )
-        if run.wanted:
-            outer = inner.VISITOR.get()
-            token = inner.VISITOR.set(run if outer is None else Both(outer, run))
-            stack.callback(inner.VISITOR.reset, token)
+        for layer in run.wanted:
+            module = anatomy.blocks[layer].attention
+            assert module is not None  # or locating its site had been refused
+            outer = inner.VISITORS.get(module)
+            inner.VISITORS[module] = run if outer is None else Both(outer, run)
+            stack.callback(_restore, module, outer)
         yield run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,14 +13,13 @@ from torch import Tensor
 from ..errors import Refused
 from ..experiment import Comparison, Experiment, Lab, LabResult, Verdict
 from ..model.load import load as load_weights
-from ..sites import Place
+from ..sites import Place, index_list
 from ..tweaks import Decoding, Stack, Tweak
 from . import compare
 from .compare import OnToken
-from .forward import Where, watched
+from .forward import Pass, Where, watched
 from .living import Living, TokenInfo, wake
-from .packed import packed
-from .rows import actions_for_all, check_effect
+from .rows import Row, actions_for_all, check_effect
 
 
 def load(
@@ -129,36 +129,44 @@ class Model:
 
     @torch.no_grad()
     def capture(self, prompt: str, *places: str | Place, tweak: str | Tweak | Stack | None = None) -> dict[str, Tensor]:
-        """What the model holds at some sites while it reads `prompt`, without its batch axis: {place: tensor}.
+        """What the model holds at some places while it reads `prompt`, without its batch axis: {place as given: tensor}.
 
-        Only what is asked for is kept. A place's heads and units are cut out; axes are those of sites.py without B.
+        Only what is asked for is kept. A place's heads, units, positions and keys are cut out; axes are those of
+        sites.py without B. Raises NoEffect where `tweak` is never reached.
         """
-        wanted = [Place.model_validate(p) if isinstance(p, str) else p for p in places]
+        wanted = [Place.of(p) if isinstance(p, str) else p for p in places]
         located = [self.living.anatomy.locate(p) for p in wanted]
         where: list[Where] = [(layer, p.site) for p, (layer, _, _) in zip(wanted, located, strict=True)]
         actions = [] if tweak is None else actions_for_all(self.living, Stack.of(tweak))
         ids = torch.tensor([self.living.encode(prompt)], device=self.living.device)
-        with packed(self.hf), watched(self.living.anatomy, actions, where) as run:
-            self.hf(input_ids=ids, use_cache=False, **({} if (None, "logits") in where else {"logits_to_keep": 1}))
+        with self.living.alone("capture"), watched(self.living.anatomy, actions, where) as run:
+            self.hf(input_ids=ids, use_cache=False, **self._little_head((None, "logits") in where))
+        if tweak is not None:
+            check_effect([Row(Stack.of(tweak), Decoding(), 0, actions)])
         values = run.tensors()
         return {
-            str(p): _cut(values[w][0], p, heads, units)
-            for p, w, (_, heads, units) in zip(wanted, where, located, strict=True)
+            str(given): _cut(values[w][0], p, heads, units)
+            for given, p, w, (_, heads, units) in zip(places, wanted, where, located, strict=True)
         }
+
+    def _little_head(self, logits_wanted: bool) -> dict[str, int]:
+        """Ask for the last position's logits only, where the model can be asked and nobody wants the others."""
+        takes = "logits_to_keep" in inspect.signature(self.hf.forward).parameters
+        return {"logits_to_keep": 1} if takes and not logits_wanted else {}
 
     @contextmanager
     def tweaked(self, *tweaks: str | Tweak | Stack) -> Iterator[Any]:
         """Inside, the Hugging Face model is tweaked on every row: `generate`, a pipeline, a plain call.
 
-        Yields `.hf`. A tweak that was never reached raises NoEffect on the way out.
+        Yields `.hf`. In `generate` the prompt is what it is given; in a plain call, all that is read without a cache.
+        A tweak that was never reached raises NoEffect on the way out. The loss that a plain call computes from labels
+        is taken before a tweak of the logits.
         """
         if not tweaks:
             raise Refused("no tweak is given", hint='for example: with model.tweaked("zero head 3.5"): …')
         actions = actions_for_all(self.living, Stack.of(list(tweaks)))
-        with watched(self.living.anatomy, actions):
+        with self.living.alone("tweaked"), watched(self.living.anatomy, actions) as run, _prompts_known(self.hf, run):
             yield self.hf
-        from .rows import Row
-
         check_effect([Row(Stack.of(list(tweaks)), Decoding(), 0, actions)])
 
     def __repr__(self) -> str:
@@ -170,11 +178,45 @@ class Model:
         )
 
 
+@contextmanager
+def _prompts_known(hf: Any, run: Pass) -> Iterator[None]:
+    """Inside, `generate` tells the pass how long its prompts are, whatever cache it uses and however it reads them."""
+    inner = hf.generate
+    outer = vars(hf).get("generate")
+
+    def generate(inputs: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+        ids = kwargs.get("input_ids", inputs)
+        mask = kwargs.get("attention_mask")
+        if isinstance(ids, Tensor):
+            run.prompt_lengths = mask.sum(-1).tolist() if isinstance(mask, Tensor) else [ids.shape[1]] * ids.shape[0]
+        try:
+            return inner(inputs, *args, **kwargs)
+        finally:
+            run.prompt_lengths = None
+
+    hf.generate = generate
+    try:
+        yield
+    finally:
+        if outer is None:
+            del hf.generate
+        else:
+            hf.generate = outer
+
+
 def _cut(x: Tensor, place: Place, heads: Sequence[int] | None, units: Sequence[int] | None) -> Tensor:
-    """The heads and units of a place out of its site's activation."""
+    """The heads, units, positions and keys of a place out of its site's activation (T tokens read)."""
     axes = place.kind.axes[1:]
+    along = axes.index("T") if "T" in axes else axes.index("S")
+    chosen: dict[int, Sequence[int]] = {}
     if heads is not None:
-        x = x.index_select(axes.index("H"), torch.tensor(list(heads), device=x.device))
+        chosen[axes.index("H")] = heads
     if units is not None:
-        x = x.index_select(len(axes) - 1, torch.tensor(list(units), device=x.device))
+        chosen[len(axes) - 1] = units
+    if place.at is not None:
+        chosen[along] = index_list(place.at, x.shape[along], "position", " in the prompt")
+    if place.keys is not None:
+        chosen[axes.index("S")] = index_list(place.keys, x.shape[axes.index("S")], "position", " in the prompt")
+    for axis, numbers in chosen.items():
+        x = x.index_select(axis, torch.tensor(list(numbers), dtype=torch.long, device=x.device))
     return x

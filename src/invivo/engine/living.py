@@ -6,8 +6,10 @@ logits, and attention weights sum to one. A model that fails is refused, because
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any
 
 import torch
@@ -38,6 +40,32 @@ class Living:
     anatomy: parts.Anatomy
     name: str
     revision: str
+    _lock: RLock = field(default_factory=RLock, repr=False, compare=False)
+    _doing: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    @contextmanager
+    def alone(self, doing: str) -> Iterator[None]:
+        """Inside, no other thread runs this model, because hooks are seen by all of them; and it is in evaluation mode.
+
+        Raises Refused where the same thread is already inside something that `doing` would disturb: BASE is never
+        tweaked, and a run does not start within another.
+        """
+        with self._lock:
+            if "compare" in self._doing:
+                raise Refused(f"a comparison is running on {self.name}", hint="wait for it, or load the model twice")
+            if doing == "compare" and "tweaked" in self._doing:
+                raise Refused(
+                    "a comparison inside `model.tweaked` would have a tweaked BASE",
+                    hint="leave the `with` block first, or give the tweaks to `compare`",
+                )
+            training = self.hf.training
+            self.hf.eval()
+            self._doing.append(doing)
+            try:
+                yield
+            finally:
+                self._doing.pop()
+                self.hf.train(training)
 
     @property
     def device(self) -> torch.device:
@@ -54,6 +82,11 @@ class Living:
         ids = self.tokenizer(text, add_special_tokens=special, verbose=False).input_ids if text else []
         if not ids:
             raise BadText(f"the {what} is empty", hint="give at least one character to read")
+        if max(ids) >= self.anatomy.inputs:
+            raise BadText(
+                f"the {what} has a token that {self.name} has no embedding for (id {max(ids)})",
+                hint="its tokenizer and its weights do not belong together",
+            )
         if len(ids) > self.anatomy.context:
             raise OutOfRange(
                 f"the {what} has {len(ids):,} tokens; {self.name} reads at most {self.anatomy.context:,}",
@@ -77,6 +110,8 @@ class Living:
         text = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         raw = text.encode()
         symbol = self.tokenizer.convert_ids_to_tokens(token)
+        if symbol is None:  # the vocabulary is padded past the tokenizer
+            return TokenInfo(token, f"<id {token}>", b"")
         if isinstance(symbol, str) and symbol and all(c in BYTE_OF for c in symbol):
             raw = bytes(BYTE_OF[c] for c in symbol)
         elif isinstance(symbol, str) and len(symbol) == 6 and symbol.startswith("<0x"):

@@ -39,8 +39,24 @@ def available() -> bool:
 
 
 def _stamp(weight: Tensor) -> Stamp:
-    """Changes when the weight does: storage, version, and sum (an edit through `.data` shows only there)."""
-    return weight.data_ptr(), weight._version, float(weight.sum())
+    """Changes when the weight does: storage, version, and a projection on fixed random vectors, because an edit through
+    `.data` (two heads swapped, say) shows only in the values.
+    """
+    rows, columns = weight.shape
+    dice = torch.Generator().manual_seed(rows * 1_000_003 + columns)
+    left, right = torch.rand(rows, generator=dice), torch.rand(columns, generator=dice)
+    return weight.data_ptr(), weight._version, float(left @ (weight @ right))
+
+
+def _room_for(root: nn.Module) -> bool:
+    """Whether packed copies of what is not packed yet take less than half of the memory that is free."""
+    known = sum(packed.numel() * 4 for _, packed in _PACKED.values())
+    needed = sum(p.numel() * 4 for p in root.parameters() if p.ndim == 2) - known
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not known on this system
+        return True
+    return needed < free / 2
 
 
 def _pack(module: nn.Module) -> Tensor:
@@ -77,7 +93,7 @@ def _same(x: Tensor) -> Tensor:
 def packed(root: nn.Module) -> Iterator[None]:
     """Inside, linear layers of `root` run packed where that is possible. Weights must not change inside."""
     changed: list[Any] = []
-    if available():
+    if available() and _room_for(root):
         module: Any
         for module in root.modules():
             swap = None

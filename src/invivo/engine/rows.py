@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..errors import BadText, NoEffect, OutOfRange, Refused
+from ..errors import BadText, NoEffect, Refused
 from ..sites import index_list
 from ..tweaks import Activation, Decoding, DecodingTweak, LogitBias, SetSeed, Stack
 from ..tweaks.activation import Copy, Mean
 from .actions import Action
 from .forward import Where, watched
 from .living import Living
-from .packed import packed
 
 
 @dataclass
@@ -51,7 +50,7 @@ def prepare(
     decoding: Decoding,
     seed: int,
 ) -> list[Row]:
-    """BASE's row and one a stack. Raises OutOfRange, Refused or BadText for what this model or prompt does not have."""
+    """BASE's row and one a stack. Raises Refused or BadText for what this model or prompt does not have."""
     rows = [Row(None, decoding, seed)]
     for number, stack in enumerate(stacks, start=1):
         row = Row(stack, decoding, seed)
@@ -99,7 +98,7 @@ def _fill_sources(living: Living, rows: list[Row], prompt: list[int], prompts: M
     for name, actions in needed.items():
         ids = prompts[name] if name else prompt
         places: list[Where] = list({(a.layer, a.site) for a in actions})
-        with torch.no_grad(), packed(living.hf), watched(living.anatomy, capture=places) as run:
+        with torch.no_grad(), watched(living.anatomy, capture=places) as run:
             living.hf(input_ids=torch.tensor([ids], device=living.device), use_cache=False)
         values = run.tensors()
         for action in actions:
@@ -118,13 +117,8 @@ def _shift(tweak: Copy, name: str, here: int, there: int) -> dict[int, int] | No
                 hint=f"say which: `copy {tweak.place} at 5 from {name} at 7`; `invivo tokens` shows positions",
             )
         return None
-    targets = index_list(tweak.place.at, here, "position", " in the prompt")
-    sources = targets if tweak.source_at is None else index_list(tweak.source_at, there, "position", f" in {name!r}")
-    if tweak.source_at is None and targets and max(targets) >= there:
-        raise OutOfRange(
-            f"`{tweak}`: {name!r} has {there} tokens, positions 0 to {there - 1}",
-            hint=f"say where from: `copy {tweak.place} from {name} at …`",
-        )
+    targets = index_list(tweak.place.at, here, "position", " in the prompt", as_written=True)
+    sources = index_list(tweak.source_at or tweak.place.at, there, "position", f" in {name!r}", as_written=True)
     if len(targets) != len(sources):
         raise BadText(f"`{tweak}` copies {len(sources)} positions to {len(targets)}", hint="give as many as there are")
     return dict(zip(targets, sources, strict=True))
@@ -145,6 +139,9 @@ def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
                     f"`{action.tweak}` was never reached: nothing ran {what} (positions 0 to {action.furthest})",
                     hint="`invivo tokens` shows a prompt's positions; generated tokens follow them",
                 )
+            if action.unreached:
+                missed = ", ".join(map(str, action.unreached))
+                notes.setdefault(number, []).append(f"`{action.tweak}` was never reached at {missed}")
             if not action.changed:
                 notes.setdefault(number, []).append(
                     f"`{action.tweak}` changed nothing: the values were the same before, up to rounding"

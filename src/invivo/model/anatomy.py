@@ -49,6 +49,11 @@ class Anatomy:
     context: int
 
     @property
+    def inputs(self) -> int:
+        """How many token ids there are embeddings for."""
+        return self.points["embed"].module.weight.shape[0]  # type: ignore[union-attr, return-value]
+
+    @property
     def layers(self) -> int:
         """L."""
         return len(self.blocks)

@@ -3,13 +3,13 @@
 transformers hands every decoder's queries, keys and values to a function of the model's choosing (AttentionInterface),
 so one function opens q, k, v, scores, pattern and z in all of them. Where nobody wants to look inside a layer, it calls
 the stock SDPA path, bit for bit. Where somebody does, it computes the same attention step by step and hands each step
-over. It does not know who looks: a `Visitor` set for the current context decides.
+over. It does not know who looks: the `Visitor` of that module decides.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,8 @@ class Visitor(Protocol):
         ...
 
 
-VISITOR: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
+# Who looks into which attention module: with the module, as hooks are, so that another thread's call is seen too.
+VISITORS: WeakKeyDictionary[nn.Module, Visitor] = WeakKeyDictionary()
 STEPWISE = frozenset({"scores", "pattern"})
 
 
@@ -77,7 +78,7 @@ def attention(
             f"{type(module).__name__} passes {', '.join(unknown)} to attention, which is not known here",
             hint="this family needs support of its own; please report it",
         )
-    visitor = VISITOR.get()
+    visitor = VISITORS.get(module)
     wanted = visitor.inside(module) if visitor is not None else frozenset()
 
     def visit(site: str, x: Tensor) -> Tensor:
@@ -122,17 +123,20 @@ def stepwise(
     scores = visit("scores", scores)
     least = torch.finfo(scores.dtype).min
     T, S = scores.shape[-2:]
+    seen: Tensor | None = None  # what each position may look at
     if mask is not None:
         mask = mask[..., :S]
+        seen = mask if mask.dtype == torch.bool else mask > least / 2
         scores = torch.where(mask, scores, least) if mask.dtype == torch.bool else scores + mask
     elif T > 1:
-        seen = torch.ones(T, S, dtype=torch.bool, device=scores.device).tril(S - T)
+        seen = torch.ones(T, S, dtype=torch.bool, device=scores.device).tril()  # as SDPA aligns it
         scores = torch.where(seen, scores, least)
     if (sinks := extra.get("s_aux")) is not None:  # a learned score per head that takes weight and gives nothing
         sink = sinks.reshape(1, -1, 1, 1).expand(scores.shape[0], -1, T, 1).to(scores.dtype)
         scores = torch.cat([scores, sink], dim=-1)
     pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)[..., :S]  # (B, H, T, S)
-    pattern = visit("pattern", pattern)
+    changed = visit("pattern", pattern)
+    pattern = changed if changed is pattern or seen is None else changed * seen
     return (pattern @ value).transpose(1, 2).contiguous()  # (B, T, H, K)
 
 

@@ -85,15 +85,16 @@ def watch(root: nn.Module, ids: Tensor) -> tuple[list[_Event], _Watcher, Tensor]
         return hook
 
     watcher = _Watcher()
-    token = inner.VISITOR.set(watcher)
     try:
         for name, module in root.named_modules():
+            inner.VISITORS[module] = watcher
             if module is not root:
                 handles.append(module.register_forward_pre_hook(entering, with_kwargs=True))
                 handles.append(module.register_forward_hook(leaving(name)))
         logits = root(input_ids=ids, use_cache=False).logits
     finally:
-        inner.VISITOR.reset(token)
+        for module in root.modules():
+            inner.VISITORS.pop(module, None)
         for handle in handles:
             handle.remove()
     return events, watcher, logits

@@ -146,7 +146,7 @@ class Noise(Activation):
     """Which noise."""
 
     def change(self, old: Tensor, here: Here) -> Tensor:
-        return old + self.sigma * here.normal(self.seed).to(old.dtype)
+        return old + self.sigma * here.normal(self.seed)
 
     @model_validator(mode="after")
     def _not_negative(self) -> Noise:

@@ -1,4 +1,4 @@
-"""The lists that errors point to: `sites`, `tweaks`, `metrics`, `pictures`. Made from the data itself, so never stale."""
+"""The lists that errors point to: `sites`, `tweaks`, `metrics`, `pictures`. Made from the data itself, never stale."""
 
 from __future__ import annotations
 

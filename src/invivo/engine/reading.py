@@ -1,0 +1,128 @@
+"""Every row reading one text: the numbers that BASE and TWEAK are compared by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import OutOfRange
+from ..experiment import Candidate
+from .decode import NotANumber, entropy
+from .forward import watched
+from .living import Living
+from .packed import packed
+from .rows import Row
+
+LOGIT_BYTES = 2**28  # of logits held at a time while rows read a text
+STRETCH = 256  # positions whose distributions are worked on at a time
+
+
+def batches(living: Living, rows: Sequence[Row], length: int) -> Iterator[list[int]]:
+    """Row numbers in groups whose logits over `length` positions fit LOGIT_BYTES; BASE is in every group."""
+    most = max(2, LOGIT_BYTES // max(1, length * living.anatomy.vocabulary * 4))
+    rest = list(range(1, len(rows)))
+    if not rest:
+        yield [0]
+    for start in range(0, len(rest), most - 1):
+        yield [0, *rest[start : start + most - 1]]
+
+
+def divergence(base: Tensor, tweak: Tensor) -> Tensor:
+    """KL(base ‖ tweak) in nats along the last axis, of log-probabilities; what base never says adds nothing."""
+    weight = base.exp()
+    return (weight * (base - tweak).masked_fill(weight == 0, 0.0)).sum(-1).clamp(min=0)
+
+
+def perplexity(nats: Sequence[float]) -> float:
+    """The exponential of the mean surprise; infinite where it is past what a float holds."""
+    try:
+        return math.exp(-sum(nats) / len(nats))
+    except OverflowError:
+        return math.inf
+
+
+@torch.no_grad()
+def logits_of(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int) -> Tensor:
+    """Logits (rows, T, V) of every row on the same text of which the first `prompt_length` tokens are the prompt."""
+    actions = []
+    for place, row in enumerate(rows):
+        for action in row.actions:
+            action.row = place
+            actions.append(action)
+    batch = torch.tensor([ids], device=living.device).expand(len(rows), -1)
+    with packed(living.hf), watched(living.anatomy, actions, prompt_lengths=[prompt_length] * len(rows)):
+        return living.hf(input_ids=batch, use_cache=False).logits
+
+
+class Reading:
+    """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position]."""
+
+    def __init__(self, living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int, top: int) -> None:
+        count = len(rows)
+        self.living, self.top = living, top
+        self.entropy: list[list[float]] = [[] for _ in range(count)]
+        self.kl: list[list[float]] = [[] for _ in range(count)]
+        self.top_changed: list[list[bool]] = [[] for _ in range(count)]
+        self.perplexity: list[float | None] = [None] * count
+        self.next: list[Tensor] = [torch.empty(0)] * count  # log-probabilities (V,) after the prompt
+        first = prompt_length if len(ids) > prompt_length else 1
+        following = torch.tensor([*ids[1:], ids[-1]], device=living.device)[:, None]
+        for group in batches(living, rows, len(ids)):
+            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
+            mine = [n for n in group if n or not self.entropy[0]]  # BASE is in every group, and is read once
+            nats: dict[int, list[float]] = {n: [] for n in mine}
+            for start in range(0, len(ids), STRETCH):
+                part = slice(start, start + STRETCH)
+                base = logits[0, part].float().log_softmax(-1)  # (T, V)
+                for number in mine:
+                    row = logits[group.index(number), part].float()
+                    log_probs = base if number == 0 else rows[number].bias(row).log_softmax(-1)
+                    if bool(torch.isnan(log_probs).any()):
+                        raise NotANumber(rows[number])
+                    self.entropy[number] += entropy(log_probs).tolist()
+                    self.kl[number] += divergence(base, log_probs).tolist()
+                    self.top_changed[number] += (base.argmax(-1) != log_probs.argmax(-1)).tolist()
+                    nats[number] += log_probs.gather(1, following[part])[:, 0].tolist()
+                    if start < prompt_length <= start + STRETCH:
+                        self.next[number] = log_probs[prompt_length - 1 - start].clone()
+            for number in mine:
+                read = nats[number][first - 1 : -1]
+                self.perplexity[number] = perplexity(read) if read else None
+
+    def candidates(self, number: int) -> tuple[Candidate, ...]:
+        """Likeliest next tokens of BASE and of a row, likeliest first."""
+        base, mine = self.next[0].exp(), self.next[number].exp()
+        size = min(self.top, base.numel())
+        ids = {int(i) for x in (base, mine) for i in x.topk(size).indices}
+        ordered = sorted(ids, key=lambda i: (-max(float(base[i]), float(mine[i])), i))
+        return tuple(
+            Candidate(id=i, text=self.living.piece(i).text, base=float(base[i]), tweak=float(mine[i])) for i in ordered
+        )
+
+
+def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int | None = None) -> list[list[float]]:
+    """Each row's log-probabilities of ids[first:], in nats, where what stands before `first` is the prompt.
+
+    Without `first`, the whole text is the prompt, read from its second token on.
+    """
+    out: list[list[float]] = [[] for _ in rows]
+    following = torch.tensor(ids[1:], device=living.device)[:, None]
+    start = 1 if first is None else first
+    for group in batches(living, rows, len(ids)):
+        try:
+            logits = logits_of(living, [rows[n] for n in group], ids, len(ids) if first is None else first)
+        except OutOfRange as error:
+            if first is not None:
+                raise
+            raise OutOfRange(
+                f"in the text to read, {error.what}", hint="a tweak at fixed positions acts there too"
+            ) from None
+        for place, number in enumerate(group):
+            log_probs = rows[number].bias(logits[place, :-1].float()).log_softmax(-1)
+            out[number] = log_probs.gather(1, following)[start - 1 :, 0].tolist()
+            if any(math.isnan(n) for n in out[number]):
+                raise NotANumber(rows[number])
+    return out
