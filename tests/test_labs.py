@@ -227,7 +227,7 @@ def slices(*perplexities: float) -> dict[str, dict[str, Any]]:
     """Lab 05's rows with these perplexities of the story."""
     return {
         f"zero embed dims 0:{width}": {"read_perplexity": value}
-        for width, value in zip((16, 32, 64, 128, 192), perplexities, strict=True)
+        for width, value in zip((64, 96, 128, 160, 192), perplexities, strict=True)
     }
 
 
@@ -327,7 +327,7 @@ def takeaway(name: str, change: dict[str, dict[str, Any]]) -> str:
 
 def test_the_takeaway_of_the_slices_follows_the_numbers():
     rising = takeaway(EMBEDDINGS, {})
-    assert "40 (BASE) to 41, 42, 45, 60, 90 as dims 0:16, 0:32, 0:64, 0:128, 0:192 are zeroed" in rising
+    assert "40 (BASE) to 41, 42, 45, 60, 90 as dims 0:64, 0:96, 0:128, 0:160, 0:192 are zeroed" in rising
     for steps, opening in (
         ((41, 42, 45, 60, 90), "Each wider slice of the embeddings hurts more: "),
         ((41, 39, 45, 60, 90), "Wide slices of the embeddings hurt, though not step by step: "),

@@ -129,7 +129,7 @@ class Model:
 
     @torch.no_grad()
     def capture(self, prompt: str, *places: str | Place, tweak: str | Tweak | Stack | None = None) -> dict[str, Tensor]:
-        """What the model holds at some places while it reads `prompt`, without its batch axis: {place as given: tensor}.
+        """What the model holds at some places while it reads `prompt`: {place as given: tensor without batch axis}.
 
         Only what is asked for is kept. A place's heads, units, positions and keys are cut out; axes are those of
         sites.py without B. Raises NoEffect where `tweak` is never reached.

@@ -26,7 +26,7 @@ Marta laughed until she had to wipe her eyes. She set the lantern in the window 
 and the two of them listened to the storm until it grew tired and went to sleep."""
 
 CONTROL = "scale embed dims 0:192 by 1"
-WIDTHS = (16, 32, 64, 128, 192)
+WIDTHS = (64, 96, 128, 160, 192)  # narrower ones hardly show on a text this short
 SLICES = tuple(f"zero embed dims 0:{width}" for width in WIDTHS)
 
 
@@ -117,9 +117,10 @@ LAB = Lab(
     pictures=("dose", "next_tokens"),
     look_for=(
         "The TWEAK text has lost half of every vector. What went first: the topic, the grammar, or the words "
-        "themselves? Then the dose curve, from BASE to three quarters gone: is it a slope or a cliff? It is measured "
-        "on a story that no model has read; the opening of the prompt is so well worn that its text may hold up for "
-        "longer. One row is no slice but the widest one multiplied by 1: a control, which must be BASE."
+        "themselves? Then the dose curve, from BASE to three quarters gone: is it a slope or a cliff? It starts at a "
+        "quarter, because on a text this short a narrower slice may be lost in the noise. It is measured on a story "
+        "that no model has read; the opening of the prompt is so well worn that its text may hold up for longer. One "
+        "row is no slice but the widest one multiplied by 1: a control, which must be BASE."
     ),
     takeaway=takeaway,
     claims=(
@@ -128,7 +129,11 @@ LAB = Lab(
             exact=True,
             holds=lambda c: is_base(c, row(c, CONTROL)),
         ),
-        Claim(text="Each wider slice makes the story more surprising than the one before, and than BASE.", holds=rises),
+        Claim(
+            text="From a quarter of the width on, each wider slice makes the story more surprising than the last, and "
+            "than BASE.",
+            holds=rises,
+        ),
         Claim(
             text="Three quarters of the width gone at least doubles the perplexity of the story.",
             holds=lambda c: perplexities(c)[-1] >= 2 * perplexities(c)[0],
@@ -142,7 +147,7 @@ LAB = Lab(
         "Does a sentence recover once it is under way? Blank the prompt only: "
         '`invivo run 05 --tweak "zero embed dims 0:192 during prompt"`.',
     ),
-    hero=-2,
+    hero=-3,
     sources=(
         "Sennrich, Haddow & Birch 2016, Neural Machine Translation of Rare Words with Subword Units (BPE), "
         "arXiv:1508.07909",
