@@ -21,6 +21,7 @@ from ..sites import SITES
 from .decode import NotANumber, Said, generate
 from .forward import watched
 from .living import Living
+from .packed import packed
 from .reading import Reading, perplexity, read_only
 from .rows import Row, check_effect, prepare
 
@@ -30,7 +31,7 @@ OnToken = Callable[[list[Said]], None]
 
 def run(living: Living, experiment: Experiment, on_token: OnToken | None = None) -> Comparison:
     """Run an experiment on a model that nobody else is using meanwhile. See `_run`."""
-    with living.alone("compare"):
+    with living.alone("compare"), packed(living.hf):
         return _run(living, as_run(living, experiment), on_token)
 
 

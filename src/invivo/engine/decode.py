@@ -15,7 +15,6 @@ from ..tweaks import Decoding
 from . import dice
 from .forward import watched
 from .living import Living
-from .packed import packed
 from .rows import Row
 
 
@@ -94,7 +93,7 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
     cache = DynamicCache(config=hf.config)
     extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     actions = [action for row in rows for action in row.actions]
-    with packed(hf), watched(living.anatomy, actions):
+    with watched(living.anatomy, actions):
         for step in range(steps):
             call = dict(input_ids=ids, past_key_values=cache, use_cache=True, **extra)
             if any(padding):

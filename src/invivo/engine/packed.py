@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -43,9 +44,14 @@ def _stamp(weight: Tensor) -> Stamp:
     `.data` (two heads swapped, say) shows only in the values.
     """
     rows, columns = weight.shape
-    dice = torch.Generator().manual_seed(rows * 1_000_003 + columns)
-    left, right = torch.rand(rows, generator=dice), torch.rand(columns, generator=dice)
+    left, right = _vector(rows), _vector(columns + rows)[rows:]
     return weight.data_ptr(), weight._version, float(left @ (weight @ right))
+
+
+@lru_cache(maxsize=64)
+def _vector(size: int) -> Tensor:
+    """Fixed random numbers, the same ones every time."""
+    return torch.rand(size, generator=torch.Generator().manual_seed(size))
 
 
 def _room_for(root: nn.Module) -> bool:
