@@ -681,3 +681,25 @@ def test_a_small_change_in_half_precision_is_a_change():
     assert not run.tweaks[0].notes
     assert run.tweaks[1].notes
     assert run.recipe.dtype == "bfloat16"
+
+
+def test_ctrl_c_keeps_what_was_said(gpt2):
+    from invivo.engine.compare import Interrupted
+
+    def stop(said):
+        if len(said[0].ids) == 5:
+            raise KeyboardInterrupt
+
+    before = hooks(gpt2)
+    with pytest.raises(Interrupted) as caught:
+        gpt2.compare(PROMPT, "zero head 1.2", max_new_tokens=STEPS, on_token=stop)
+    kept = caught.value.kept
+    assert len(kept.base.ids) == len(kept.tweaks[0].ids) == 5
+    assert any("after 5 of 14" in note for note in kept.notes)
+    again = gpt2.run(kept.recipe)
+    assert (again.base.ids, again.tweaks[0].kl_nats) == (kept.base.ids, kept.tweaks[0].kl_nats)
+    assert hooks(gpt2) == before
+    assert not any("forward" in vars(m) for m in gpt2.hf.modules())
+    with pytest.raises(KeyboardInterrupt) as nothing:
+        gpt2.compare(PROMPT, on_token=lambda said: (_ for _ in ()).throw(KeyboardInterrupt), max_new_tokens=0)
+    assert not isinstance(nothing.value, Interrupted)

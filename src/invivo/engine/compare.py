@@ -62,10 +62,18 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
     steps, notes = _room(living, len(prompt), experiment.decoding.max_new_tokens)
     rows = prepare(living, experiment.tweaks, prompt, prompts, experiment.decoding, experiment.seed)
     said: list[Said] = []
+    stopped = False
     try:
-        for said in generate(living, [prompt] * len(rows), rows, steps):
-            if on_token is not None:
-                on_token(said)
+        try:
+            for said in generate(living, [prompt] * len(rows), rows, steps):
+                if on_token is not None:
+                    on_token(said)
+        except KeyboardInterrupt:
+            if not said or not all(row.ids for row in said):
+                raise
+            stopped = True
+            experiment, note = cut_short(experiment, said)
+            notes.append(note)
         spoken = Reading(living, rows, prompt + said[0].ids, len(prompt), experiment.top)
         quiet = check_effect(rows)  # before other texts are read: a tweak must be reached on this one
         aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
@@ -104,7 +112,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
                     notes=tuple(quiet.get(number) or _nothing(rows, said, spoken, number)),
                 )
             )
-    return Comparison(
+    result = Comparison(
         recipe=experiment,
         prompt_ids=tuple(prompt),
         prompt_tokens=tuple(living.piece(i).text for i in prompt),
@@ -116,6 +124,30 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         notes=tuple(notes),
         seconds=round(time.perf_counter() - start, 4),
     )
+    if stopped:
+        raise Interrupted(result)
+    return result
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while rows were speaking. `kept` is the comparison of what they had said until then."""
+
+    def __init__(self, kept: Comparison) -> None:
+        self.kept = kept
+        super().__init__()
+
+
+def cut_short(experiment: Experiment, said: Sequence[Said]) -> tuple[Experiment, str]:
+    """Cut what rows said to the steps that all of them finished; the recipe of that much, and a note."""
+    steps = min((len(row.ids) for row in said if not row.finished), default=max(len(row.ids) for row in said))
+    for row in said:
+        row.finished = row.finished and len(row.ids) <= steps
+        del row.ids[steps:], row.nats[steps:], row.choice_entropy[steps:]
+    wanted = experiment.decoding.max_new_tokens
+    decoding = experiment.decoding.model_copy(update={"max_new_tokens": steps})
+    return experiment.model_copy(
+        update={"decoding": decoding}
+    ), f"stopped by Ctrl-C after {steps} of {wanted} new tokens"
 
 
 def _nothing(rows: Sequence[Row], said: Sequence[Said], spoken: Reading, number: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import talk
-from .app import EXPERIMENTS, app
+from .app import EXPERIMENTS, Stopped, app
 from .flags import AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
 
 if TYPE_CHECKING:
@@ -66,14 +66,23 @@ def compare(
     if form is not None:
         return talk.data(recipe_text(experiment, form))
     model = load(settings, allow_pickle, allow_remote_code)
-    with talk.busy(f"running {model.name}"):
-        result = model.run(experiment)
+    stopped: Stopped | None = None
+    try:
+        with talk.busy(f"running {model.name}"):
+            result = model.run(experiment)
+    except KeyboardInterrupt as interrupt:
+        result = getattr(interrupt, "kept", None)
+        if result is None:
+            raise
+        stopped = Stopped("stopped; what was said until then is above")
     if as_json:
         talk.data(result.to_json())
     else:
         talk.show(result.document())
     if not no_journal:
         keep(result, takeaway)
+    if stopped is not None:
+        raise stopped
     return None
 
 

@@ -73,7 +73,7 @@ def quickstart(
                 Text(text=str(post)),
                 Heading(text="What next"),
                 Code(text="invivo labs"),
-                Code(text='invivo compare "Once upon a time" --tweak "zero head 1.4"'),
+                Code(text='invivo compare "Once upon a time" --tweak "zero head 5.1"'),
             )
         ),
         gap=True,
