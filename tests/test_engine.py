@@ -703,3 +703,15 @@ def test_ctrl_c_keeps_what_was_said(gpt2):
     with pytest.raises(KeyboardInterrupt) as nothing:
         gpt2.compare(PROMPT, on_token=lambda said: (_ for _ in ()).throw(KeyboardInterrupt), max_new_tokens=0)
     assert not isinstance(nothing.value, Interrupted)
+
+
+def test_each_step_throws_new_dice():
+    from invivo.engine.rows import Row
+
+    log_probs = torch.tensor([0.5, 0.3, 0.2]).log()
+    row, other = Row(None, Decoding(do_sample=True), 0), Row(None, Decoding(do_sample=True), 1)
+    picks = [decode.choose(log_probs, row, step)[0] for step in range(600)]
+    shares = torch.bincount(torch.tensor(picks), minlength=3) / 600
+    assert (shares - log_probs.exp()).abs().max() < 0.08
+    assert picks == [decode.choose(log_probs, row, step)[0] for step in range(600)]
+    assert picks != [decode.choose(log_probs, other, step)[0] for step in range(600)]
