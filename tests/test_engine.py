@@ -715,3 +715,18 @@ def test_each_step_throws_new_dice():
     assert (shares - log_probs.exp()).abs().max() < 0.08
     assert picks == [decode.choose(log_probs, row, step)[0] for step in range(600)]
     assert picks != [decode.choose(log_probs, other, step)[0] for step in range(600)]
+
+
+def test_a_list_of_tweaks_is_rows_and_a_wrong_one_is_named(gpt2):
+    two = gpt2.compare(PROMPT, ["zero head 1.0", "zero head 1.1"], "zero head 1.2", max_new_tokens=1)
+    assert [str(t.tweak) for t in two.tweaks] == ["zero head 1.0", "zero head 1.1", "zero head 1.2"]
+    with pytest.raises(OutOfRange, match=r"`zero head 9.1`: layer 9"):
+        gpt2.compare(PROMPT, "zero head 1.0 + zero head 9.1")
+
+
+def test_a_lab_on_another_model_says_what_to_choose(gpt2):
+    from invivo.labs import lab_named
+
+    with pytest.raises(OutOfRange, match="lab 02 was written for fruitfly") as caught:
+        gpt2.run_lab(lab_named("02"))
+    assert "--tweak" in (caught.value.hint or "")

@@ -38,11 +38,21 @@ def mishaps(doing: str, path: Path) -> Iterator[None]:
         ) from None
 
 
+def read(path: Path) -> bytes:
+    """The content of a file; a device, which may never end, is refused. Raises InvivoError."""
+    with mishaps("read", path):
+        if path.is_char_device() or path.is_block_device():
+            raise InvivoError(f"cannot read {path}: it is a device", hint="give the name of a file")
+        return path.read_bytes()
+
+
 def replace(path: Path, data: bytes) -> None:
     """Make `data` the content of `path`. A link is followed and a file keeps its mode. Raises InvivoError."""
     with mishaps("write", path):
         target = Path(os.path.realpath(path))
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+        if target.exists() and not target.is_dir() and not target.is_file():  # a device would be gone for everybody
+            raise InvivoError(f"cannot write {path}: it is not a regular file", hint="give the name of a file")
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if mode is not None and not os.access(target, os.W_OK):  # renaming over it would not ask

@@ -201,7 +201,7 @@ def where_it_broke(living: Living, row: Row, prompt: list[int]) -> InvivoError:
             name = site if layer is None else f"L{layer}.{site}"
             return InvivoError(
                 f"`{row.name}` makes the logits NaN; the first place that is not finite is {name} at {at}",
-                hint="a smaller strength, or float32 (`--dtype float32`), may help",
+                hint="a smaller strength may help" + (", or --dtype float32" if living.dtype != torch.float32 else ""),
             )
     return InvivoError(f"`{row.name}` makes the logits NaN", hint="a smaller strength may help")
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import Refused
+from ..errors import OutOfRange, Refused
 from ..experiment import Comparison, Experiment, Lab, LabResult, Verdict
 from ..model.load import load as load_weights
 from ..sites import Place, index_list
@@ -101,7 +101,8 @@ class Model:
         if decoding:
             given = fields.get("decoding", Decoding())
             fields["decoding"] = (given.model_dump() if isinstance(given, Decoding) else dict(given)) | decoding
-        return Experiment.of({"prompt": prompt, "tweaks": list(tweaks), "model": self.name, **fields})
+        rows = [row for given in tweaks for row in (given if isinstance(given, list | tuple) else [given])]
+        return Experiment.of({"prompt": prompt, "tweaks": rows, "model": self.name, **fields})
 
     def compare(
         self, prompt: str, *tweaks: str | Tweak | Stack, on_token: OnToken | None = None, **fields: Any
@@ -121,7 +122,16 @@ class Model:
     def run_lab(self, lab: Lab, experiment: Experiment | None = None, *, on_token: OnToken | None = None) -> LabResult:
         """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none."""
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
-        result = self.run(planned, on_token=on_token)
+        try:
+            result = self.run(planned, on_token=on_token)
+        except (OutOfRange, Refused) as error:
+            if self.name == lab.experiment.model:
+                raise
+            raise type(error)(
+                f"lab {lab.number} was written for {lab.experiment.model}: {error.what}",
+                hint=f"choose what {self.name} has: `invivo run {lab.number} --model {self.name} "
+                '--tweak "zero head 1.1" --set read="…"`',
+            ) from None
         at_home = self.name == lab.experiment.model and experiment in (None, lab.experiment)
         claims = lab.claims if planned.tweaks == lab.experiment.tweaks else ()  # they are about the lab's own rows
         verdicts = tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims)

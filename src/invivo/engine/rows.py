@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..errors import BadText, NoEffect, Refused
+from ..errors import BadText, InvivoError, NoEffect, Refused
 from ..sites import index_list
 from ..tweaks import Activation, Decoding, DecodingTweak, LogitBias, SetSeed, Stack
 from ..tweaks.activation import Copy, Mean
@@ -73,7 +73,10 @@ def prepare(
 
 def _action(living: Living, tweak: Activation, row: int | None) -> Action:
     """The tweak with its layer, heads and units resolved."""
-    layer, heads, units = living.anatomy.locate(tweak.place)
+    try:
+        layer, heads, units = living.anatomy.locate(tweak.place)
+    except InvivoError as error:
+        raise type(error)(f"`{tweak}`: {error.what}", hint=error.hint) from None
     return Action(tweak, row, layer, heads, units)
 
 

@@ -21,7 +21,7 @@ from typing import Protocol
 import yaml
 
 from ..errors import BadText
-from ..files import mishaps, replace
+from ..files import mishaps, read, replace
 from ..show.blocks import Document, Figure, Heading
 from ..show.figures import save
 from ..show.markdown import escaped, markdown, opening
@@ -57,8 +57,7 @@ def export(path: Path | str, entries: Iterable[Noted]) -> int:
     written; either way it is as it was.
     """
     path = Path(path)
-    with mishaps("read", path):
-        data = path.read_bytes() if path.exists() else None
+    data = read(path) if path.exists() else None
     if data is None:
         data = front_matter("What I learned inside a language model").encode()
     try:
@@ -106,14 +105,17 @@ def write_post(folder: Path | str, sections: Iterable[Document], takeaways: Iter
 
 
 def bullets(entries: Iterable[Noted], post: bytes = b"") -> list[str]:
-    """A line for each takeaway that is not in the post yet, in the order given; its words are text, never markup."""
+    """A line for each takeaway that is not in the post yet, in the order given; its words are text, never markup.
+
+    The same words from several runs of the same thing are one line.
+    """
     known = {found.decode() for found in MARKER.findall(post)}
-    lines = {}
-    for entry in entries:
-        text = " ".join(entry.takeaway.split())
-        if text and entry.id not in known:
-            lines[entry.id] = f"{opening(escaped(text))} <!-- invivo:{entry.id} -->"
-    return list(lines.values())
+    lines = {e.id: opening(escaped(" ".join(e.takeaway.split()))) for e in entries if e.takeaway.split()}
+    first: dict[str, str] = {}
+    for entry, line in lines.items():
+        if entry not in known and f"{line} <!-- invivo:".encode() not in post:
+            first.setdefault(line, entry)
+    return [f"{line} <!-- invivo:{entry} -->" for line, entry in first.items()]
 
 
 def insertion(post: bytes, lines: list[str]) -> tuple[int, bytes]:

@@ -12,6 +12,8 @@ def read_text(path: Path | str, what: str) -> str:
     """The text of a file, or of stdin when `path` is `-`. Raises BadText when it is missing, or is not UTF-8."""
     name = "stdin" if str(path) == "-" else f"{str(path)!r}"
     try:
+        if Path(path).is_char_device() or Path(path).is_block_device():
+            raise BadText(f"the {what} {name} is a device", hint="give the name of a file, or - for stdin")
         data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
     except FileNotFoundError:
         raise BadText(f"there is no {what} {name}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,10 @@ def add(
 
     if len(words) > 2:
         raise BadText("a takeaway is one line in quotes", hint='write: invivo journal add "…"')
+    if len(words) == 1 and (words[0] == "last" or re.fullmatch(r"[0-9a-f]{6,12}", words[0])):
+        raise BadText(
+            f"{words[0]!r} names a run; what did you learn from it?", hint=f'write: invivo journal add {words[0]} "…"'
+        )
     entry = Journal().add_takeaway(*(["last", *words][-2:]))
     talk.say(f"{entry.id}, {entry.title}: {entry.takeaway}")
 
