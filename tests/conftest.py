@@ -18,4 +18,5 @@ def a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "INVIVO_HOME"):
         monkeypatch.setenv(name, str(home))
-    monkeypatch.delenv("INVIVO_DEBUG", raising=False)
+    for name in ("INVIVO_DEBUG", "INVIVO_EXACT", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)

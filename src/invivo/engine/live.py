@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import OutOfRange, Refused
+from ..errors import BadText, OutOfRange, Refused
 from ..experiment import Comparison, Experiment, Lab, LabResult, Verdict
 from ..model.load import load as load_weights
 from ..sites import Place, index_list
@@ -122,6 +122,8 @@ class Model:
     def run_lab(self, lab: Lab, experiment: Experiment | None = None, *, on_token: OnToken | None = None) -> LabResult:
         """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none."""
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
+        if not planned.tweaks:
+            raise BadText(f"lab {lab.number} needs at least one tweak", hint='for example: --tweak "zero head 1.1"')
         try:
             result = self.run(planned, on_token=on_token)
         except (OutOfRange, Refused) as error:
