@@ -36,10 +36,6 @@ class Refused(InvivoError):
     """Something that is not done unless it is asked for (pickle, remote code), or that this model cannot offer."""
 
 
-class MissingPackage(InvivoError):
-    """An optional package is not installed; the hint is the line that installs it."""
-
-
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word closest to `word`, or None when nothing is close. Case does not count."""
     names = {name.lower(): name for name in known}

@@ -23,7 +23,7 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import BadText, InvivoError
+from .errors import BadText, InvivoError, nearest
 
 
 class Spec(BaseModel):
@@ -56,8 +56,6 @@ def plain(error: ValidationError, model: type[BaseModel]) -> InvivoError:
     where = ".".join(str(part) for part in first["loc"]) or model.__name__
     names = ", ".join(model.model_fields)
     if first["type"] == "extra_forbidden":
-        from .errors import nearest
-
         guess = nearest(str(first["loc"][-1]), model.model_fields)
         return BadText(f"unknown field {where!r}", hint=f"did you mean {guess!r}?" if guess else f"fields: {names}")
     return BadText(f"{where}: {first['msg'].lower()} (got {first['input']!r})", hint=f"fields: {names}")

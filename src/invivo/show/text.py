@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Iterable
 
 JOINERS = "\u200c\u200d"  # invisible, but Persian, Hindi and emoji are spelled with them
-NO_BREAK = "\u00a0"
 
 
 class _Shown(dict[int, str]):
