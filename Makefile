@@ -7,11 +7,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 CODE := src tests training benchmarks docs
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A torch that somebody put into .venv, say for a GPU, stays; pip still sees to it that it is new enough.
+PINS = $$($(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null || echo -c constraints.txt)
+# Not empty where .venv has to be made again: its interpreter is gone; or where this package has moved since.
+DEAD := $(shell $(BIN)/python -c '' >/dev/null 2>&1 || echo dead)
+LOST := $(if $(wildcard $(STAMP)),$(shell $(BIN)/python -c 'import invivo' >/dev/null 2>&1 || echo lost))
 
-.PHONY: run test check fix docs bench clean
+.PHONY: run test check fix docs bench clean again
 
 run: $(STAMP)
-	@$(BIN)/invivo quickstart
+	@$(BIN)/python -m invivo quickstart
 
 test: $(TEST_STAMP)
 	@$(MAKE) --no-print-directory check
@@ -36,22 +42,25 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/capture.py
 
-$(VENV)/bin/python:
+again:
+
+$(VENV)/bin/python: $(if $(DEAD),again)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "error: Python 3.11 or newer is needed" >&2; \
 	    echo "hint: install it, then: make run PYTHON=python3.11" >&2; exit 2; }
+	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "error: $(PYTHON) cannot make a virtual environment" >&2; \
 	    echo "hint: on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 2; }
 
-$(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
+$(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt $(if $(LOST),again)
 	@echo "Installing invivo and its libraries into $(VENV) (a few minutes the first time) …" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(PIP) $(PINS) -e .
 	@touch $@
 
 $(TEST_STAMP): $(STAMP)
 	@echo "Installing what the checks need …" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(PIP) $(PINS) -e '.[test]'
 	@touch $@
 
 clean:

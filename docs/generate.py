@@ -35,12 +35,19 @@ def table(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
 
 
 def commands(command: Any, words: str) -> Iterator[str]:
-    """One section a command, with its arguments and options."""
+    """One section a command, also for those inside a group."""
     inner = getattr(command, "commands", None)
     if inner:
+        if any(not option.is_eager for option in command.params):  # it does something of its own
+            yield from section(command, words)
         for name in command.list_commands(None):
             yield from commands(inner[name], f"{words} {name}")
         return
+    yield from section(command, words)
+
+
+def section(command: Any, words: str) -> Iterator[str]:
+    """A command's help and a table of what it takes."""
     yield f"### `{words}`\n\n{cell(command.help or '').removesuffix('.')}.\n"
     rows = []
     for option in command.params:

@@ -18,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import invivo
-from invivo.errors import Refused
+from invivo.errors import Refused, UnknownName
 from invivo.experiment import Candidate, Comparison, Experiment, LabResult, Run, TweakRun, Verdict
 from invivo.labs import QUICKSTART, all_labs, lab_named
 from invivo.metrics import METRICS
+from invivo.show import shell
 from invivo.sites import SITES
 from invivo.surfaces.cli import main
 from invivo.surfaces.settings import template
@@ -31,6 +32,14 @@ HEAVY = ("torch", "transformers", "matplotlib")
 
 
 # ── a model that answers at once ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Interrupted(KeyboardInterrupt):
+    """As the engine's own: Ctrl-C, with what was said by then."""
+
+    def __init__(self, kept: Comparison | LabResult) -> None:
+        self.kept = kept
+        super().__init__()
 
 
 @dataclass
@@ -50,10 +59,13 @@ class FakeModel:
         self.loads: list[str] = []
         self.asked: list[Experiment] = []
         self.stop_at: int | None = None
+        self.said_something = False  # when it is stopped
+        self.allowed: tuple[str, ...] = ()
 
     def run(self, experiment: Experiment, on_token: Any = None) -> Comparison:
         if self.stop_at == len(self.asked):
-            raise KeyboardInterrupt
+            self.stop_at = None
+            raise Interrupted(self.run(experiment)) if self.said_something else KeyboardInterrupt
         self.asked.append(experiment)
         row: dict[str, Any] = dict(
             ids=(1, 2),
@@ -81,16 +93,16 @@ class FakeModel:
             versions={"invivo": "0"},
             revision=self.revision,
             device="cpu",
+            allowed=self.allowed,
         )
 
     def run_lab(self, lab: Any, experiment: Experiment | None = None, on_token: Any = None) -> LabResult:
-        result = self.run(experiment or lab.experiment)
-        return LabResult(
-            lab=lab.full_name,
-            comparison=result,
-            takeaway=f"learned {lab.number}",
-            verdicts=(Verdict(text="it is so", holds=True, expected=True),),
-        )
+        done = dict(lab=lab.full_name, takeaway=f"learned {lab.number}")
+        try:
+            result = self.run(experiment or lab.experiment)
+        except Interrupted as stop:
+            raise Interrupted(LabResult(comparison=stop.kept, verdicts=(), **done)) from None  # type: ignore[arg-type]
+        return LabResult(comparison=result, verdicts=(Verdict(text="it is so", holds=True, expected=True),), **done)
 
     def tokens(self, text: str) -> list[Token]:
         return [Token(7, " caf", b" caf"), Token(8, "\\xc3", b"\xc3"), Token(9, "\x1b", b"\x1b")]
@@ -339,7 +351,7 @@ EXPERIMENTS = st.builds(
 @given(experiment=EXPERIMENTS)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_command_of_an_experiment_builds_it_again(experiment: Experiment, model: FakeModel):
-    words = shlex.split(experiment.to_cli())
+    words = shell.split(experiment.to_cli())
     assert words[:2] == ["invivo", "compare"]
     assert main([*words[1:2], "--no-journal", "--json", *words[2:]]) == 0
     assert model.asked[-1] == experiment
@@ -360,6 +372,63 @@ def test_a_recipe_is_printed_and_nothing_runs(invoke, model: FakeModel, form: st
         assert model.asked == [wanted]
     else:
         assert out.strip() == (wanted.to_cli() if form == "cli" else wanted.to_python().strip())
+
+
+def test_a_recipe_shows_no_control_character_and_runs_all_the_same(invoke):
+    prompt = "a\x1b[2Jb\u202e"
+    for form in ("yaml", "python", "cli"):
+        out = invoke("compare", prompt, "--as", form)[1]
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+    assert shell.split(out.strip()) == ["invivo", "compare", prompt]
+
+
+def test_what_was_allowed_is_asked_for_again(invoke, model: FakeModel):
+    allow = ("--allow-pickle", "--allow-remote-code")
+    for form, said in (("cli", " ".join(allow)), ("yaml", " ".join(allow)), ("python", "allow_remote_code=True")):
+        assert said in invoke("compare", "hi", *allow, "--as", form)[1]
+        assert "allow" not in invoke("compare", "hi", "--as", form)[1]
+    assert "--allow-pickle" in invoke("run", "02", "--allow-pickle", "--as", "cli")[1]
+    model.allowed = ("pickle",)
+    assert "--allow-pickle" in invoke("compare", "hi")[1]
+    assert "--allow-pickle" in invoke("journal", "show", "--as", "cli")[1]
+    model.allowed = ()
+    assert "allow" not in invoke("compare", "hi")[1]
+
+
+def test_the_python_of_a_recipe_prints_the_result(invoke, model: FakeModel, capsys):
+    code = invoke("compare", "hi", "--tweak", "zero head 3.5", "--allow-pickle", "--as", "python")[1]
+    exec(compile(code, "recipe", "exec"), {})
+    assert "zero head 3.5" in capsys.readouterr().out
+    assert (model.loaded["allow_pickle"], model.loaded["allow_remote_code"]) == (True, False)
+    assert model.asked[0].prompt == "hi"
+
+
+def test_run_takes_a_lab_by_name_too(model: FakeModel):
+    for lab in ("02", "head_ablation", lab_named("02")):
+        result = invivo.run(lab)
+        assert isinstance(result, LabResult)
+        assert "learned 02" in str(result)
+        assert "it is so" in str(result)
+    assert model.asked == [lab_named("02").experiment] * 3
+    with pytest.raises(UnknownName, match="no lab is called '99'"):
+        invivo.run("99")
+    with pytest.raises(TypeError, match=r"not int: invivo.run"):
+        invivo.run(2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("prompt: [", "odd.yaml: unreadable YAML at line 1"),
+        ("promt: hi", "odd.yaml: unknown field 'promt'"),
+        ("{recipe: {prompt: hi, tweaks: [zero hed 1.1]}}", "odd.yaml: no site is called 'hed'"),
+        ("- hi", "odd.yaml: "),
+    ],
+)
+def test_a_mistake_in_a_recipe_names_its_file(invoke, text: str, what: str):
+    Path("odd.yaml").write_text(text)
+    fails(invoke("compare", "--recipe", "odd.yaml"), what)
 
 
 def test_a_prompt_from_a_file(invoke, model: FakeModel):
@@ -393,6 +462,9 @@ def test_an_idle_decoding_flag_is_told(invoke):
         ("compare ''", "the prompt is empty", ""),
         ("compare hi --tweak 'zreo head 1.1'", "flag --tweak: no tweak is called 'zreo'", "`invivo tweaks`"),
         ("compare hi --tweak 'zero L1.resid_pro'", "no site is called 'resid_pro'", "`invivo sites`"),
+        ("compare hi --tweak 'zero hed 1.1'", "no site is called 'hed'", "did you mean 'head 3.5'?"),
+        ("compare hi --tweak 'zero L1.head'", "no site is called 'head'", "did you mean 'head 3.5'?"),
+        ("compare hi --tweak 'ablate head 1.1'", "no tweak is called 'ablate'", "did you mean 'zero'?"),
         ("compare hi --tweak ''", "without any tweak", "`invivo tweaks`"),
         ("compare hi --tweak 'scale head 1.1 by nan'", "a finite number", ""),
         ("compare hi --tweak 'copy L1.z from clean'", "'clean', which is not given", "--prompt clean="),
@@ -407,6 +479,7 @@ def test_an_idle_decoding_flag_is_told(invoke):
         ("compare hi --recipe none.yaml", "there is no recipe 'none.yaml'", ""),
         ("compare hi --config none.yaml", "there is no config file 'none.yaml'", ""),
         ("run 77", "no lab is called '77'", "`invivo labs`"),
+        ("run 99", "no lab is called '99'", "hint: `invivo labs`"),
         ("run haed_ablation", "no lab is called", "'head_ablation'"),
         ("run 02 --set promt=x", "no setting is called 'promt'", "'prompt'"),
         ("run 02 --set prompt", "has no value", "FIELD=VALUE"),
@@ -479,6 +552,23 @@ def test_a_full_disk_is_told(invoke, monkeypatch: pytest.MonkeyPatch):
 def test_control_c_in_a_comparison(invoke, model: FakeModel):
     model.stop_at = 0
     assert invoke("compare", "hi") == (130, "", "stopped; this run was not finished and is not kept\n")
+    assert invoke("journal", "list")[1] == ""
+
+
+@pytest.mark.parametrize("command", ["compare hi", "run 02"])
+def test_control_c_keeps_and_shows_what_was_said(invoke, model: FakeModel, command: str):
+    model.stop_at, model.said_something = 0, True
+    code, out, err = invoke(*command.split())
+    assert code == 130
+    assert "BASE" in out
+    assert "kept as" in err
+    assert err.endswith("stopped; what was said until then is above\n")
+    assert len(json.loads(invoke("journal", "list", "--json")[1])["entries"]) == 1
+
+
+def test_control_c_before_a_lab_has_said_anything_keeps_nothing(invoke, model: FakeModel):
+    model.stop_at = 0
+    assert invoke("run", "02") == (130, "", "stopped; this run was not finished and is not kept\n")
     assert invoke("journal", "list")[1] == ""
 
 
@@ -638,6 +728,34 @@ def test_doctor_works_where_torch_does_not(invoke, monkeypatch: pytest.MonkeyPat
     assert not found["python"]["fix"]
 
 
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "seed: {"])
+def test_doctor_marks_a_config_that_cannot_be_read(invoke, text: str):
+    Path("config.yaml").write_text(text)
+    finding = findings(invoke("doctor", "--json"))["config file"]
+    assert "config.yaml" in finding["value"]
+    assert finding["fix"]
+    assert invoke("doctor")[0] == 1
+
+
+def test_doctor_marks_a_damaged_journal(invoke):
+    assert findings(invoke("doctor", "--json"))["journal"]["fix"] == ""
+    invoke("compare", "hi")
+    invoke("compare", "ho")
+    path = Path(os.environ["INVIVO_HOME"]) / "journal.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE entries SET title = 'another'")
+    finding = findings(invoke("doctor", "--json"))["journal"]
+    assert "column title" in finding["value"]
+    assert "(and 1 more)" in finding["value"]
+    assert "invivo journal verify" in finding["fix"]
+    path.write_bytes(b"no database at all, " * 300)
+    assert "damaged" in findings(invoke("doctor", "--json"))["journal"]["value"]
+    with closing(sqlite3.connect(path.with_name("new.db"))) as db, db:
+        db.execute("PRAGMA user_version = 99")
+    path.with_name("new.db").replace(path)
+    assert "upgrade invivo" in findings(invoke("doctor", "--json"))["journal"]["fix"]
+
+
 # ── labs and the journal ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -745,14 +863,39 @@ def test_quickstart_in_json(invoke):
     assert Path(told["post"]).is_file()
 
 
-def test_control_c_in_the_quickstart_keeps_what_was_done(invoke, model: FakeModel):
-    model.stop_at = 2
+@pytest.mark.parametrize(("said", "labs"), [(False, ("05", "02")), (True, ("05", "02", "09"))])
+def test_control_c_in_the_quickstart_keeps_what_was_done(invoke, model: FakeModel, said: bool, labs: tuple[str, ...]):
+    model.stop_at, model.said_something = 2, said
     code, out, err = invoke("quickstart")
     assert code == 130
-    assert "learned 05" in out
-    assert err.startswith("stopped; kept in the journal: 05_zero_a_slice_of_token_embeddings, 02_head_ablation;")
-    assert len(json.loads(invoke("journal", "list", "--json")[1])["entries"]) == 2
-    assert not Path("post").exists()
+    [post] = Path("post").glob("*.md")
+    names = ", ".join(lab_named(number).full_name for number in labs)
+    assert err == f"stopped; kept in the journal and in {post}: {names}\n"
+    text = post.read_text(encoding="utf-8")
+    for number in QUICKSTART:
+        assert (f"learned {number}" in out) == (f"learned {number}" in text) == (number in labs)
+    assert ("Two experiments" in text) == (len(labs) == 2)
+    assert len(json.loads(invoke("journal", "list", "--json")[1])["entries"]) == len(labs)
+
+
+def test_control_c_at_the_start_of_the_quickstart_keeps_nothing(invoke, model: FakeModel):
+    model.stop_at = 0
+    assert invoke("quickstart", "--json") == (130, "", "stopped; nothing was kept yet\n")
+    assert list(Path("post").rglob("*.*")) == []
+
+
+def test_quickstart_tries_its_folder_before_it_runs(invoke, model: FakeModel, monkeypatch: pytest.MonkeyPatch):
+    Path("file").write_text("")
+    fails(invoke("quickstart", "--out", "file"), "cannot make file: ")
+    fails(invoke("quickstart", "--out", "file/post"), "cannot make file/post: Not a directory")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    fails(invoke("quickstart"), "cannot write into post: No space left on device", "free some space")
+    assert model.asked == []
+    assert model.loads == []
 
 
 def test_quickstart_gives_a_lab_its_own_settings(invoke, model: FakeModel):

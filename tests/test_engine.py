@@ -1,6 +1,7 @@
 """The laws of the engine: each fast path against its slow twin, each equality beside an inequality."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -703,6 +704,41 @@ def test_ctrl_c_keeps_what_was_said(gpt2):
     with pytest.raises(KeyboardInterrupt) as nothing:
         gpt2.compare(PROMPT, on_token=lambda said: (_ for _ in ()).throw(KeyboardInterrupt), max_new_tokens=0)
     assert not isinstance(nothing.value, Interrupted)
+
+
+def test_ctrl_c_in_a_lab_keeps_what_was_said(gpt2):
+    from invivo.engine.compare import Interrupted
+    from invivo.labs import lab_named
+
+    def stop(said):
+        if len(said[0].ids) == 2:
+            raise KeyboardInterrupt
+
+    lab = lab_named("02")
+    plan = lab.experiment.model_copy(update={"tweaks": (Stack.of("zero head 1.2"),), "target": None})
+    with pytest.raises(Interrupted) as caught:
+        gpt2.run_lab(lab, plan, on_token=stop)
+    kept = caught.value.kept
+    assert (kept.lab, kept.verdicts) == (lab.full_name, ())
+    assert len(kept.comparison.base.ids) == 2
+    assert kept.takeaway == lab.takeaway(kept.comparison)
+
+
+@pytest.mark.parametrize(
+    ("tweak", "place"),
+    [
+        ("scale L1.resid_pre by 1e38 during generation", r"L1\.\w+ at 10, a generated token"),
+        ("scale L1.resid_pre at 12 by 1e38", r"L1\.\w+ at 12, a generated token"),
+        ("scale L1.resid_pre at 3 by 1e38", r"L1\.\w+ at 3;?$"),
+    ],
+)
+def test_a_nan_on_a_generated_token_is_told_with_its_place(gpt2, tweak: str, place: str):
+    prompt = "0123456789"
+    assert len(gpt2.living.encode(prompt)) == 10
+    with pytest.raises(InvivoError) as caught:
+        gpt2.compare(prompt, tweak, max_new_tokens=STEPS)
+    assert str(Stack.of(tweak)) in caught.value.what
+    assert re.search("first place that is not finite is " + place, caught.value.what), caught.value.what
 
 
 def test_each_step_throws_new_dice():

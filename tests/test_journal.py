@@ -79,7 +79,7 @@ def test_numbers_are_the_metrics_of_every_row(journal: Journal) -> None:
         assert values == tuple(METRICS[name].of(c, row) for row in (None, 0, 1))
     assert numbers["kl_next"][0] is None
     assert numbers["kl_next"][1] != numbers["kl_next"][2]
-    assert set(METRICS) - set(numbers) == set()
+    assert set(METRICS) - set(numbers) == {"logit_diff", "recovered"}  # read from logits, in sweeps alone
     assert "target" not in journal.keep(comparison().model_copy(update=untargeted(comparison()))).numbers
 
 
@@ -437,6 +437,39 @@ def test_a_full_or_read_only_disk_loses_nothing(
         assert hint in str(caught.value.hint)
     assert journal.list()[-1] == entry
     assert journal.verify() == ()
+
+
+def test_a_disk_that_fails_is_named_with_a_next_step(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *rest: object) -> sqlite3.Cursor:  # type: ignore[override]
+            if sql.startswith("INSERT"):
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorname = "SQLITE_IOERR_WRITE"  # type: ignore[attr-defined]
+                raise error
+            return super().execute(sql, *rest)  # type: ignore[arg-type]
+
+    entry = journal.keep(comparison(), takeaway="safe")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Failing))
+        with pytest.raises(InvivoError, match="cannot be read or written: disk I/O error") as caught:
+            journal.keep(comparison())
+    assert str(journal.path) in caught.value.what
+    assert "free some space" in str(caught.value.hint)
+    assert journal.list() == (entry,)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_only_its_owner_reads_a_journal(journal: Journal) -> None:
+    journal.path.parent.mkdir(exist_ok=True)
+    before = os.umask(0o022)
+    try:
+        journal.keep(comparison())
+    finally:
+        os.umask(before)
+    assert journal.path.stat().st_mode & 0o777 == 0o600
+    journal.path.chmod(0o640)
+    journal.keep(comparison())
+    assert journal.path.stat().st_mode & 0o777 == 0o640, "what its owner chose stays"
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:

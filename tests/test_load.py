@@ -1,5 +1,6 @@
 """Loading: folders in Hugging Face's formats, and what is refused, in words that help."""
 
+import hashlib
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import torch
 
 import invivo
 from invivo.errors import BadText, InvivoError, Refused, UnknownName
+from invivo.model import load as weights
 from tests import tiny
 
 
@@ -35,11 +37,19 @@ def test_a_folder_loads_and_is_the_same_model(folder):
     assert "3 layers, 4 heads, width 32" in repr(model)
 
 
-def test_the_revision_is_the_weights(folder, copy):
+def test_the_revision_is_the_weights(folder, copy, monkeypatch):
     before = invivo.load(str(copy)).revision
     assert before == invivo.load(str(folder)).revision
+    digest = hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest()
+    assert before == f"sha256:{digest}", "as sha256sum says it"
+    (copy / "training_args.bin").write_bytes(b"not loaded")
+    assert weights._fingerprint(copy) == before
     tiny.weights("llama", seed=1).save_pretrained(copy)
     assert invivo.load(str(copy)).revision != before
+    monkeypatch.setattr(weights, "HASHED_BYTES", 10)
+    large = weights._fingerprint(copy)
+    assert large.startswith("headers:")
+    assert large != weights._fingerprint(folder)
 
 
 def test_half_precision_weights_run_in_float32_on_a_cpu_and_as_asked(copy):
@@ -58,6 +68,10 @@ def test_pickled_weights_are_refused_unless_asked_for(copy):
     with pytest.raises(Refused, match="--allow-pickle"):
         invivo.load(str(copy))
     model = invivo.load(str(copy), allow_pickle=True)
+    result = model.compare("Once upon", "zero head 1.2", max_new_tokens=1)
+    assert result.allowed == ("pickle",)
+    assert "--allow-pickle" in str(result)
+    assert "--allow" not in str(result.model_copy(update={"allowed": ()}))
     ids = torch.tensor([[5, 6, 7]])
     torch.testing.assert_close(
         model.hf(input_ids=ids).logits, tiny.weights("llama")(input_ids=ids).logits, rtol=0, atol=1e-6

@@ -6,19 +6,20 @@ import csv
 import html
 import io
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from invivo.errors import BadText, InvivoError, UnknownName
 from invivo.pictures import Bars, Heatmap, Lines, Picture, Series
-from invivo.show import palette, terminal
+from invivo.show import palette, shell, terminal
 from invivo.show.blocks import Code, Document, Figure, Heading, Points, Strip, Table, Text
 from invivo.show.figures import save
 from invivo.show.html import fragment
@@ -208,27 +209,68 @@ def test_base_stands_over_tweak_and_the_notch_shows_where_they_part():
     assert "the same text" not in shown(Document(blocks=strips))
 
 
+def joined(lines: list[str]) -> str:
+    """Lines as a shell joins them; a line end inside quotes stays."""
+    return "".join(line[:-1] if line.endswith("\\") else line for line in lines)
+
+
 @pytest.mark.parametrize("width", [30, 80])
-@given(prompt=st.text(st.characters(exclude_characters="\x00\r", codec="utf-8"), min_size=1, max_size=200))
+@settings(deadline=None)
+@given(prompt=st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1, max_size=200))
 def test_a_broken_command_is_still_the_command(width: int, prompt: str):
-    import shlex
+    words = ["invivo", "compare", prompt, "--read-text", prompt, "--tweak", "zero head 3.5"]
+    assert shell.split(shell.join(words)) == words
+    lines = shell.broken(shell.join(words), width)
+    assert shell.split(joined(lines)) == words
+    assert max(cells(part) for line in lines for part in line.split("\n")) <= width
+    assert safe_lines(out := "\n".join(lines)) == out, "nothing in it acts on a terminal"
 
-    words = ["invivo", "compare", prompt, "--tweak", "zero head 3.5"]
-    lines = terminal.broken(shlex.join(words), width)
-    joined = "".join(line[:-1] if line.endswith("\\") else line + "\n" for line in lines)  # as a shell joins them
-    assert shlex.split(joined) == words
-    assert len(lines) > 1 or cells(lines[0]) <= width
 
-
-def test_a_shell_reads_a_broken_command_as_one():
+@pytest.mark.parametrize(("width", "most"), [(60, 60), (24, 24)])
+def test_a_shell_reads_a_broken_command_as_one(width: int, most: int):
     word = "it's " * 30 + "done"
-    import shlex
-
-    lines = terminal.broken(shlex.join(["printf", "%s|", word, "--flag", "a b"]), 60)
+    lines = shell.broken(shell.join(["printf", "%s|", word, "--flag", "a b", "--long", "one\ntwo " + word]), width)
     assert len(lines) > 3
-    assert max(map(cells, lines)) <= 60
+    assert max(cells(part) for line in lines for part in line.split("\n")) <= most
     said = subprocess.run(["/bin/sh", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout
-    assert said == f"{word}|--flag|a b|"
+    assert said == f"{word}|--flag|a b|--long|one\ntwo {word}|"
+
+
+def test_a_command_is_broken_behind_words_only():
+    prompt = "The quick brown fox jumps over the lazy dog, and then a very long walk home begins for both of them."
+    lines = shell.broken(shell.join(["invivo", "compare", prompt, "--read-text", prompt]), 40)
+    assert len(lines) > 5
+    assert all("\n".join(lines).count(word) == 2 * prompt.count(word) for word in prompt.split() if len(word) > 3)
+    assert "--read-text '" in "\n".join(lines), "a flag stays with its value"
+    assert shell.split(joined(lines))[2:] == [prompt, "--read-text", prompt]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash, which reads $'…'")
+def test_what_cannot_be_seen_is_quoted_as_bash_reads_it():
+    words = ["\x1b[2J", "tab\there", "5\x077", "turned \u202e back", "it's \x1b\\ \n fine", "$HOME", "plain"]
+    line = shell.join(words)
+    assert safe(line) == line
+    assert "plain" in line.split()
+    for width in (20, 200):
+        script = "\n".join(shell.broken(f"printf '%s|' {line}", width))
+        run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert run.stdout.split("|")[:-1] == words
+
+
+def test_a_command_that_is_none_is_shown_as_it_is():
+    assert shell.broken("say 'it", 80) == ["say 'it"]
+    assert shell.split("""invivo "a \\"b\\" c" d\\ e$x""") == ["invivo", 'a "b" c', "d e$x"]
+
+
+@pytest.mark.parametrize("width", [34, 40, 59])
+def test_a_table_that_does_not_fit_is_a_list_with_whole_words(width: int):
+    rows = (("perplexity after the prompt", "0.638 nats", "<0.001 nats", "0.7 nats"), ("entropy", "–", "1", "2"))
+    table = Table(columns=("", "BASE", "zero head 5.1 + zero head 5.2", "zero neuron 4.100"), rows=rows)
+    narrow, wide = shown(Document(blocks=(table,)), width), shown(Document(blocks=(table,)), 100)
+    for word in ("perplexity", "prompt", "entropy", "0.638 nats", "<0.001 nats", "4.100"):
+        assert word in narrow
+    assert wide.count("BASE") == 1
+    assert max(map(cells, narrow.splitlines())) <= width
 
 
 def test_an_encoding_without_the_glyphs_shows_escapes(monkeypatch: pytest.MonkeyPatch):

@@ -53,6 +53,8 @@ FIELDS = {
     "top_k": st.integers(0, 10**6),
     "top_p": st.floats(0, 1, exclude_min=True),
     "token": st.text(min_size=1),
+    "direction": st.one_of(names, st.text().filter(str.isprintable).map(lambda s: f"{s}.safetensors")),
+    "strength": numbers,
 }
 
 

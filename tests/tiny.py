@@ -78,9 +78,9 @@ OPEN = {  # through transformers' attention interface
     "qwen3_moe": lambda: Qwen3MoeConfig(
         **_GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, decoder_sparse_step=1
     ),
+    "gptj": lambda: GPTJConfig(n_embd=32, n_layer=3, n_head=4, n_positions=CONTEXT, rotary_dim=4, **_OLD),
 }
 CLOSED = {  # attention of their own
-    "gptj": lambda: GPTJConfig(n_embd=32, n_layer=3, n_head=4, n_positions=CONTEXT, rotary_dim=4, **_OLD),
     "gpt_neo": lambda: GPTNeoConfig(
         hidden_size=32,
         num_layers=3,

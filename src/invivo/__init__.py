@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .experiment import Comparison as Comparison
     from .experiment import Experiment as Experiment
     from .experiment import Lab as Lab
+    from .experiment import LabResult as LabResult
     from .sites import Place as Place
     from .tweaks import Decoding as Decoding
     from .tweaks import Stack as Stack
@@ -32,19 +33,55 @@ _HOMES = {
     "Comparison": "experiment",
     "Experiment": "experiment",
     "Lab": "experiment",
+    "LabResult": "experiment",
     "Place": "sites",
     "Decoding": "tweaks",
     "Stack": "tweaks",
 }
-__all__ = ["Comparison", "Decoding", "Experiment", "InvivoError", "Lab", "Model", "Place", "Stack", "load", "run"]
+__all__ = [
+    "Comparison",
+    "Decoding",
+    "Experiment",
+    "InvivoError",
+    "Lab",
+    "LabResult",
+    "Model",
+    "Place",
+    "Stack",
+    "load",
+    "run",
+]
 
 
-def run(experiment: Any) -> Any:
-    """Load the model that an experiment names, and run it."""
-    model = import_module("invivo.engine.live").load(
-        experiment.model, dtype=experiment.dtype, revision=experiment.revision
+def run(
+    what: Experiment | Lab | str,
+    *,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    allow_remote_code: bool = False,
+) -> Comparison | LabResult:
+    """Load the model that an experiment or a lab (itself, or its name: `"02"`) names, and run it.
+
+    An Experiment gives a Comparison and a lab a LabResult. Raises InvivoError, for a name that no lab has too.
+    """
+    from . import load
+    from .experiment import Experiment, Lab
+
+    if isinstance(what, str):
+        what = import_module("invivo.labs").lab_named(what)
+    if not isinstance(what, Experiment | Lab):
+        kind = type(what).__name__
+        raise TypeError(f'an Experiment or a lab is needed, not {kind}: invivo.run("02"), invivo.run(Experiment.of(…))')
+    plan = what.experiment if isinstance(what, Lab) else what
+    model = load(
+        plan.model,
+        device=device,
+        dtype=plan.dtype,
+        revision=plan.revision,
+        allow_pickle=allow_pickle,
+        allow_remote_code=allow_remote_code,
     )
-    return model.run(experiment)
+    return model.run_lab(what) if isinstance(what, Lab) else model.run(what)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class InvivoError(Exception):
@@ -37,14 +37,22 @@ class Refused(InvivoError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word closest to `word`, or None when nothing is close. Case does not count."""
+    """The known word closest to `word`, or None when nothing is close; nothing is to a number. Case does not count."""
+    if word.strip().isdigit():
+        return None
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.55)
     return names[close[0]] if close else None
 
 
-def unknown(kind: str, word: str, known: Iterable[str], listed_by: str) -> UnknownName:
-    """The error for a name that nothing answers to; `listed_by` is the command that lists the right ones."""
-    guess = nearest(word, known)
-    hint = f"did you mean {guess!r}? " if guess else ""
+def unknown(
+    kind: str, word: str, known: Iterable[str], listed_by: str, said: Mapping[str, str] | None = None
+) -> UnknownName:
+    """The error for a name that nothing answers to; `listed_by` is the command that lists the right ones.
+
+    `said` are other words that people say, each with what to write for it.
+    """
+    said = said or {}
+    guess = nearest(word, [*known, *said])
+    hint = f"did you mean {said.get(guess, guess)!r}? " if guess else ""
     return UnknownName(f"no {kind} is called {word!r}", hint=f"{hint}`{listed_by}` lists them all")

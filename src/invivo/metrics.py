@@ -15,6 +15,47 @@ from .errors import unknown
 
 
 @dataclass(frozen=True)
+class Look:
+    """What many rows were about to say where a metric looks, as tensors; R rows, P positions, V vocabulary.
+
+    P is 1, the position after the prompt, or the answer's length, when the whole answer is asked for.
+    """
+
+    logits: Any  # (R, P, V)
+    base: Any  # (P, V) log-probabilities of BASE
+    source: Any  # (P, V) log-probabilities of the prompt that values are copied from; None without one
+    target: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+    def difference(self, scores: Any) -> Any:
+        """Target's score minus the wrong answer's, of (..., P, V): the first tokens in which the two differ."""
+        at = next(i for i, (a, b) in enumerate(zip(self.target, self.wrong, strict=False)) if a != b)
+        return scores[..., at, self.target[at]] - scores[..., at, self.wrong[at]]
+
+
+def _kl_next(look: Look) -> Any:
+    rows = look.logits[:, 0].log_softmax(-1)
+    base = look.base[0]
+    terms = base.exp() * (base - rows)
+    return terms.masked_fill(base.exp() == 0, 0.0).sum(-1).clamp(min=0)
+
+
+def _entropy_next(look: Look) -> Any:
+    rows = look.logits[:, 0].log_softmax(-1)
+    return -(rows.exp() * rows.clamp(min=-1e4)).sum(-1)
+
+
+def _target(look: Look) -> Any:
+    rows = look.logits.log_softmax(-1)
+    return sum(rows[:, i, token] for i, token in enumerate(look.target))
+
+
+def _recovered(look: Look) -> Any:
+    base, whole = look.difference(look.base), look.difference(look.source)
+    return (look.difference(look.logits) - base) / (whole - base)
+
+
+@dataclass(frozen=True)
 class Metric:
     """A number with a name. `of(comparison, row)`: row None asks for BASE's own value, None where it has none."""
 
@@ -23,6 +64,8 @@ class Metric:
     unit: str
     gloss: str
     of: Callable[[Any, int | None], float | None]
+    read: Callable[[Look], Any] | None = None  # the same number straight from logits, where a sweep can ask for it
+    needs: tuple[str, ...] = ()  # what a sweep's case must hold: target, wrong
 
     def text(self, value: float | None) -> str:
         """The number as people read it, with its unit."""
@@ -64,6 +107,7 @@ METRICS: dict[str, Metric] = {
             "nats",
             "how far the tweak moved the very next prediction; 0 is not at all",
             lambda c, r: None if r is None else c.tweaks[r].kl_nats[_end(c)],
+            _kl_next,
         ),
         Metric(
             "kl_mean",
@@ -92,6 +136,7 @@ METRICS: dict[str, Metric] = {
             "nats",
             "how undecided the next prediction is; 0 is certain",
             lambda c, r: _run(c, r).entropy_nats[_end(c)],
+            _entropy_next,
         ),
         Metric(
             "choice_entropy",
@@ -127,6 +172,35 @@ METRICS: dict[str, Metric] = {
             "nats",
             "how likely the row finds the given answer",
             lambda c, r: _run(c, r).target_nats,
+            _target,
+            ("target",),
+        ),
+        Metric(
+            "target_probability",
+            "probability of the target",
+            "%",
+            "how likely the row finds the given answer, from none to certain",
+            lambda c, r: None if _run(c, r).target_nats is None else math.exp(_run(c, r).target_nats),
+            lambda look: _target(look).exp(),
+            ("target",),
+        ),
+        Metric(
+            "logit_diff",
+            "logit difference",
+            "nats",
+            "how far the right answer is ahead of the wrong one; below 0 the wrong one leads",
+            lambda c, r: None,
+            lambda look: look.difference(look.logits),
+            ("target", "wrong"),
+        ),
+        Metric(
+            "recovered",
+            "recovered share",
+            "%",
+            "how much of the way from BASE to the run that values are copied from; 100 % is all of it",
+            lambda c, r: None,
+            _recovered,
+            ("target", "wrong"),
         ),
         Metric(
             "distinct_2",

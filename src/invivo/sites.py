@@ -90,12 +90,22 @@ SITES: dict[str, Site] = {
 
 LISTED_BY = "invivo sites"
 HOOKS = {site.hook: site for site in SITES.values()}
+SAID = {  # what people say, and how a place of it is written
+    "head": "head 3.5",
+    "neuron": "neuron 4.123",
+    "positions": "positions",
+    "resid": "resid 2",
+    "residual": "resid 2",
+    "embedding": "embed",
+    "attention": "L3.attn_out",
+    "mlp": "L3.mlp_out",
+}
 
 
 def site_named(name: str) -> Site:
     """The site of that short name. Raises UnknownName with the nearest spelling."""
     if name not in SITES:
-        raise unknown("site", name, SITES, LISTED_BY)
+        raise unknown("site", name, SITES, LISTED_BY, SAID)
     return SITES[name]
 
 

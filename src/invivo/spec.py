@@ -48,8 +48,11 @@ class Spec(BaseModel):
 
 
 def plain(error: ValidationError, model: type[BaseModel]) -> InvivoError:
-    """A pydantic error in plain words: the first field that is wrong, why, and the fields there are."""
-    first = error.errors()[0]
+    """A pydantic error in plain words: the first field that is wrong, why, and the fields there are.
+
+    An unknown field comes before one that is missing, which is often the same one, misspelled.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InvivoError):
         return cause

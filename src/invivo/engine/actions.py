@@ -46,6 +46,12 @@ def crossed(indices: Sequence[Index], shape: Sequence[int], device: torch.device
     return tuple(grid)
 
 
+def _along(site: str) -> int:
+    """Which axis of a row's activation the tweak's positions count: queries, and keys where there are no queries."""
+    axes = SITES[site].axes[1:]
+    return axes.index("T") if "T" in axes else axes.index("S")
+
+
 def same(new: Tensor, old: Tensor) -> bool:
     """Whether two activations are one but for the rounding between a row alone and a row in a batch."""
     loose = 8 * torch.finfo(old.dtype).eps
@@ -63,6 +69,8 @@ class Action:
     units: list[int] | None
     source: Tensor | None = None  # copy: (P, …) values of the named run; mean: (1, …)
     shift: dict[int, int] | None = None  # copy: position here -> position there, when they differ
+    direction: Tensor | None = None  # tweaks along a direction: (width,)
+    note: str | None = None  # what the reader must know before anything has run
     reached: bool = False
     changed: bool = False
     furthest: int = -1  # the last position that passed by
@@ -88,7 +96,7 @@ class Action:
             return False
         if isinstance(self.tweak, Copy) and self.source is not None:
             there = position if self.shift is None else self.shift.get(position, -1)
-            if not 0 <= there < self.source.shape[0]:
+            if not 0 <= there < self.source.shape[_along(self.site)]:
                 return False
         at = self.tweak.place.at
         if at is None:
@@ -103,7 +111,7 @@ class Action:
         """
         axes = SITES[self.site].axes[1:]
         view = x[row]
-        along = axes.index("T") if "T" in axes else axes.index("S")  # the axis that the tweak's positions count
+        along = _along(self.site)
         size = view.shape[along]
         self.furthest = max(self.furthest, first + size - 1)
         columns = [c for c in range(size) if self.wants(first + c, prompt_length)]
@@ -194,3 +202,9 @@ class _Here:
             else:
                 values = values.index_select(axis, wanted)
         return values.to(self.old.device, self.old.dtype)
+
+    def direction(self) -> Tensor:
+        """The direction's numbers (width,) for the selected units, in float32."""
+        values = self.action.direction
+        assert values is not None  # rows.py fills it, or refuses the tweak
+        return values[as_index(self.action.units, values.device)].to(self.old.device)

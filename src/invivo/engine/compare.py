@@ -16,7 +16,7 @@ import torch
 
 from .. import __version__
 from ..errors import InvivoError, OutOfRange
-from ..experiment import Comparison, Experiment, Run, TweakRun
+from ..experiment import Comparison, Experiment, LabResult, Run, TweakRun
 from ..sites import SITES
 from .decode import NotANumber, Said, generate
 from .forward import watched
@@ -79,7 +79,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
         seen = read_only(living, rows, read) if len(read) > 1 else []
     except NotANumber as error:
-        raise where_it_broke(living, error.row, prompt) from None
+        raise where_it_broke(living, error) from None
     if len(read) == 1:
         notes.append("the text to read is a single token, which has no perplexity: nothing stands before it")
     runs = []
@@ -122,6 +122,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         revision=living.revision,
         device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}",
         notes=tuple(notes),
+        allowed=living.allowed,
         seconds=round(time.perf_counter() - start, 4),
     )
     if stopped:
@@ -130,9 +131,9 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while rows were speaking. `kept` is the comparison of what they had said until then."""
+    """Ctrl-C while rows were speaking. `kept` is the comparison, or the lab's result, of what they had said by then."""
 
-    def __init__(self, kept: Comparison) -> None:
+    def __init__(self, kept: Comparison | LabResult) -> None:
         self.kept = kept
         super().__init__()
 
@@ -183,24 +184,26 @@ def parted(base: Sequence[int], tweak: Sequence[int]) -> int | None:
 
 
 @torch.no_grad()
-def where_it_broke(living: Living, row: Row, prompt: list[int]) -> InvivoError:
+def where_it_broke(living: Living, broke: NotANumber) -> InvivoError:
     """The error for a row whose logits are NaN: which tweak, and the first place that is no longer finite."""
+    row, text = broke.row, broke.ids
     order = [name for name in SITES if name not in living.anatomy.missing and name not in ("scores", "pattern")]
     places = [(None, n) for n in order if not SITES[n].layered and n in ("embed", "pos_embed")]
     places += [(layer, n) for layer in range(living.anatomy.layers) for n in order if SITES[n].layered]
     places += [(None, n) for n in ("final_norm", "logits") if n in order]
     for action in row.actions:
         action.row = 0
-    with watched(living.anatomy, row.actions, capture=places) as run:
-        living.hf(input_ids=torch.tensor([prompt], device=living.device), use_cache=False)
+    with watched(living.anatomy, row.actions, capture=places, prompt_lengths=[broke.prompt_length]) as run:
+        living.hf(input_ids=torch.tensor([text], device=living.device), use_cache=False)
     values = run.tensors()
     for layer, site in places:
         x = values[(layer, site)][0]
         if not bool(torch.isfinite(x).all()):
             at = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
             name = site if layer is None else f"L{layer}.{site}"
+            said = "" if at < broke.prompt_length else ", a generated token"
             return InvivoError(
-                f"`{row.name}` makes the logits NaN; the first place that is not finite is {name} at {at}",
+                f"`{row.name}` makes the logits NaN; the first place that is not finite is {name} at {at}{said}",
                 hint="a smaller strength may help" + (", or --dtype float32" if living.dtype != torch.float32 else ""),
             )
     return InvivoError(f"`{row.name}` makes the logits NaN", hint="a smaller strength may help")

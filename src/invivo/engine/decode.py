@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from ..errors import InvivoError
 from ..tweaks import Decoding
 from . import dice
-from .forward import watched
+from .forward import CACHE_NAMES, watched
 from .living import Living
 from .rows import Row
 
@@ -90,12 +90,13 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
     ids = torch.tensor([[pad_token] * n + list(p) for n, p in zip(padding, prompts, strict=True)], device=device)
     takes = inspect.signature(hf.forward).parameters
     mask = torch.tensor([[0] * n + [1] * len(p) for n, p in zip(padding, prompts, strict=True)], device=device)
+    cached_as = next((name for name in CACHE_NAMES if name in takes), CACHE_NAMES[-1])
     cache = DynamicCache(config=hf.config)
     extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     actions = [action for row in rows for action in row.actions]
     with watched(living.anatomy, actions):
         for step in range(steps):
-            call = dict(input_ids=ids, past_key_values=cache, use_cache=True, **extra)
+            call = {"input_ids": ids, cached_as: cache, "use_cache": True, **extra}
             if any(padding):
                 call["attention_mask"] = mask
                 if "position_ids" in takes:
@@ -110,7 +111,7 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
                 token, spread = choose(log_probs, row, step)
                 nats = float(log_probs[token])
                 if nats != nats:
-                    raise NotANumber(row)
+                    raise NotANumber(row, [*prompts[number], *said[number].ids], len(prompts[number]))
                 said[number].ids.append(token)
                 said[number].nats.append(nats)
                 said[number].choice_entropy.append(spread)
@@ -124,8 +125,8 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
 
 
 class NotANumber(InvivoError):
-    """A row's logits are not numbers."""
+    """A row's logits are not numbers. `ids` is the text it had read, the first `prompt_length` of it the prompt."""
 
-    def __init__(self, row: Row) -> None:
-        self.row = row
+    def __init__(self, row: Row, ids: Sequence[int], prompt_length: int) -> None:
+        self.row, self.ids, self.prompt_length = row, list(ids), prompt_length
         super().__init__(f"{row.name} makes the logits NaN")

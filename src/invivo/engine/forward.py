@@ -23,6 +23,7 @@ from ..sites import SITES
 from .actions import Action
 
 Where = tuple[int | None, str]  # layer, site
+CACHE_NAMES = ("cache", "past_key_values")  # transformers 5.24 gave a decoder's argument the first name
 
 
 @dataclass
@@ -62,7 +63,8 @@ class Pass:
         """Note which tokens this call brings: (B, T) new columns after `past` cached ones."""
         ids = kwargs.get("input_ids", args[0] if args else None)
         ids = kwargs.get("inputs_embeds") if ids is None else ids
-        cache, mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        cache = next((kwargs[name] for name in CACHE_NAMES if kwargs.get(name) is not None), None)
+        mask = kwargs.get("attention_mask")
         if ids is None:
             raise Refused("a tweaked model needs input_ids or inputs_embeds")
         rows, self.columns = int(ids.shape[0]), int(ids.shape[1])
@@ -187,8 +189,12 @@ def watched(
     actions: Sequence[Action] = (),
     capture: Sequence[Where] = (),
     prompt_lengths: list[int] | None = None,
+    clocked: bool = True,
 ) -> Iterator[Pass]:
-    """Attach hooks for `actions` and `capture` to the model; they come off on every path."""
+    """Attach hooks for `actions` and `capture` to the model; they come off on every path.
+
+    Without `clocked`, calls of the model do not tell where in the text they are; the caller sets it on the pass.
+    """
     grouped: dict[Where, list[Action]] = {}
     for action in actions:
         grouped.setdefault((action.layer, action.site), []).append(action)
@@ -199,7 +205,7 @@ def watched(
             stack.callback(handle.remove)
 
         places = {*grouped, *capture}
-        if places:
+        if places and clocked:
             attach(
                 anatomy.root.register_forward_pre_hook(
                     lambda _, args, kwargs: run.begin(kwargs, args), with_kwargs=True

@@ -5,21 +5,33 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..errors import BadText, OutOfRange, Refused
-from ..experiment import Comparison, Experiment, Lab, LabResult, Verdict
+from ..experiment import Case, Comparison, Experiment, Grid, Lab, LabResult, Sweep, Verdict
+from ..experiment.attribution import Attribution
+from ..experiment.control import Control
+from ..experiment.direction import Direction
+from ..experiment.heads import HeadScores
+from ..experiment.lens import Lens, LensRecipe
+from ..experiment.selftest import SelfTest
 from ..model.load import load as load_weights
 from ..sites import Place, index_list
 from ..tweaks import Decoding, Stack, Tweak
-from . import compare
-from .compare import OnToken
+from . import attribution, compare, control, directions, heads
+from . import lens as lenses
+from . import selftest as selftesting
+from . import sweep as sweeping
+from .compare import Interrupted, OnToken
+from .contrast import contrast
 from .forward import Pass, Where, watched
 from .living import Living, TokenInfo, wake
 from .rows import Row, actions_for_all, check_effect
+from .unfinished import Unfinished
 
 
 def load(
@@ -119,13 +131,72 @@ class Model:
         """Run an experiment that was written for this model."""
         return compare.run(self.living, experiment, on_token)
 
+    def sweep(self, sweep: Sweep | str, prompt: str | None = None, /, **fields: Any) -> Grid:
+        """One number for the same tweak at every place: a map.
+
+        Give a Sweep, or a line with a star and a prompt, with any field of Sweep and Case beside them. `exact`,
+        `estimate`, `memory` (bytes), `check`, `progress` and `unfinished` (a file) say how it is run.
+
+        >>> model.sweep("zero head *", "Once upon a time")  # doctest: +SKIP
+        >>> model.sweep("copy L*.resid_pre at * from clean", corrupt, prompts={"clean": clean},
+        ...             metric="recovered", target=" Mary", wrong=" John")  # doctest: +SKIP
+        """
+        how = {k: fields.pop(k) for k in ("exact", "estimate", "memory", "check", "progress") if k in fields}
+        file = fields.pop("unfinished", None)
+        if isinstance(sweep, str):
+            case = {k: fields.pop(k) for k in ("prompts", "target", "wrong") if k in fields}
+            cases = fields.pop("cases", None) or [case | {"prompt": prompt or ""}]
+            sweep = Sweep.of({"tweak": sweep, "cases": cases, "model": self.name, **fields})
+        kept = None if file is None else Unfinished(Path(file), sweep, self.revision)
+        return sweeping.run(self.living, sweep, unfinished=kept, **how)
+
+    def plan(self, sweep: Sweep, *, memory: int | None = None) -> list[str]:
+        """What `sweep` would do, in words; only BASE is run."""
+        return sweeping.plan(self.living, sweep, memory=memory)
+
+    def heads(self, *, rows: int = 6, length: int = 24, seed: int = 0) -> HeadScores:
+        """What every attention head looks at on repeated random tokens, and what is lost without it."""
+        return heads.scores(self.living, rows, length, seed)
+
+    def attribute(self, prompt: str, target: str, wrong: str | None = None) -> Attribution:
+        """What every component writes straight into the logit of `target`, or into its lead over `wrong`."""
+        return attribution.attribute(self.living, prompt, target, wrong)
+
+    def lens(self, prompt: str | LensRecipe, tweak: str | Tweak | Stack | None = None, **fields: Any) -> Lens:
+        """What each layer would say at each position if the model ended there: BASE, and TWEAK where one is given.
+
+        Further fields are those of LensRecipe: target, tuned, text, top, prompts.
+        """
+        if isinstance(prompt, str):
+            given = {} if tweak is None else {"tweak": tweak}
+            prompt = LensRecipe.of({"prompt": prompt, "model": self.name, **given, **fields})
+        return lenses.run(self.living, prompt)
+
+    def control(
+        self, tweak: str | Tweak | Stack, prompt: str, *, metric: str = "kl_next", count: int = 20, **fields: Any
+    ) -> Control:
+        """The effect of a tweak beside that of the same tweak at `count` random places, and on other `prompts_to_try`.
+
+        Further fields are those of Case: target, wrong, prompts.
+        """
+        tried = fields.pop("prompts_to_try", ())
+        case = Case.of({"prompt": prompt, **fields})
+        return control.run(self.living, case, Stack.of(tweak), metric, count, tried)
+
     def run_lab(self, lab: Lab, experiment: Experiment | None = None, *, on_token: OnToken | None = None) -> LabResult:
-        """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none."""
+        """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none.
+
+        Ctrl-C raises `Interrupted` with the result of what was said by then, about which nothing is claimed.
+        """
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
         if not planned.tweaks:
             raise BadText(f"lab {lab.number} needs at least one tweak", hint='for example: --tweak "zero head 1.1"')
         try:
             result = self.run(planned, on_token=on_token)
+        except Interrupted as stop:
+            cut = cast(Comparison, stop.kept)
+            told = LabResult(lab=lab.full_name, comparison=cut, takeaway=lab.takeaway(cut), verdicts=())
+            raise Interrupted(told) from None
         except (OutOfRange, Refused) as error:
             if self.name == lab.experiment.model:
                 raise
@@ -180,6 +251,37 @@ class Model:
         with self.living.alone("tweaked"), watched(self.living.anatomy, actions) as run, _prompts_known(self.hf, run):
             yield self.hf
         check_effect([Row(Stack.of(list(tweaks)), Decoding(), 0, actions)])
+
+    def selftest(self) -> SelfTest:
+        """Try the laws of the engine on this model and device: a table of what holds. Takes seconds.
+
+        Raises Refused inside `model.tweaked`, where BASE would be tweaked.
+        """
+        return selftesting.run(self.living)
+
+    def direction(
+        self,
+        name: str,
+        *,
+        with_: Sequence[str],
+        without: Sequence[str],
+        site: str | Place,
+        at: str = "-1",
+        replace: bool = False,
+    ) -> Direction:
+        """Make a direction from two sets of prompts and keep it under `name`, or at a path that ends in .safetensors.
+
+        Its numbers are the mean of `site` over `with_` minus its mean over `without`, at the positions `at` of each
+        prompt (the last one; `:` is all). Raises Refused where the name is taken, unless `replace` says so.
+
+        >>> model.direction("politeness", with_=polite, without=plain, site="L4.resid_post")  # doctest: +SKIP
+        >>> model.compare("Once upon a time", "steer L4.resid_post with politeness by 3")  # doctest: +SKIP
+        """
+        if not replace:
+            directions.check_free(name)
+        record, values = contrast(self.living, name, with_, without, Place.of(site), at)
+        directions.write(record, values)
+        return record
 
     def __repr__(self) -> str:
         parts = self.living.anatomy

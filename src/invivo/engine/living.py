@@ -40,6 +40,7 @@ class Living:
     anatomy: parts.Anatomy
     name: str
     revision: str
+    allowed: tuple[str, ...] = ()
     _lock: RLock = field(default_factory=RLock, repr=False, compare=False)
     _doing: list[str] = field(default_factory=list, repr=False, compare=False)
 
@@ -145,7 +146,7 @@ def wake(loaded: Loaded) -> Living:
     with quiet(), suppress(ValueError):  # families outside the interface are told apart by the anatomy, by name
         hf.set_attn_implementation(attention.NAME)
     anatomy, ours = probe.find(hf, ids)
-    living = Living(hf, loaded.tokenizer, anatomy, loaded.name, loaded.revision)
+    living = Living(hf, loaded.tokenizer, anatomy, loaded.name, loaded.revision, loaded.allowed)
     check(living, ids, stock, ours)
     return living
 

@@ -84,7 +84,7 @@ class Reading:
                     log_probs = base if number == 0 else rows[number].bias(row).log_softmax(-1)
                     spread = entropy(log_probs)
                     if bool(torch.isnan(spread).any()):
-                        raise NotANumber(rows[number])
+                        raise NotANumber(rows[number], ids, prompt_length)
                     self.entropy[number] += spread.tolist()
                     self.kl[number] += (divergence(base, log_probs) if number else torch.zeros(len(base))).tolist()
                     self.top_changed[number] += (base.argmax(-1) != log_probs.argmax(-1)).tolist()
@@ -113,10 +113,10 @@ def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int | 
     """
     out: list[list[float]] = [[] for _ in rows]
     following = torch.tensor(ids[1:], device=living.device)[:, None]
-    start = 1 if first is None else first
+    start, prompt_length = (1, len(ids)) if first is None else (first, first)
     for group in batches(living, rows, len(ids)):
         try:
-            logits = logits_of(living, [rows[n] for n in group], ids, len(ids) if first is None else first)
+            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
         except OutOfRange as error:
             if first is not None:
                 raise
@@ -127,5 +127,5 @@ def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int | 
             log_probs = rows[number].bias(logits[place, :-1].float()).log_softmax(-1)
             out[number] = log_probs.gather(1, following)[start - 1 :, 0].tolist()
             if any(math.isnan(n) for n in out[number]):
-                raise NotANumber(rows[number])
+                raise NotANumber(rows[number], ids, prompt_length)
     return out

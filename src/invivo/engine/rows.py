@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from ..errors import BadText, InvivoError, NoEffect, Refused
 from ..sites import index_list
-from ..tweaks import Activation, Decoding, DecodingTweak, LogitBias, SetSeed, Stack
+from ..tweaks import Activation, Decoding, DecodingTweak, Directed, LogitBias, SetSeed, Stack
 from ..tweaks.activation import Copy, Mean
+from . import directions
 from .actions import Action
 from .forward import Where, watched
 from .living import Living
@@ -68,6 +70,7 @@ def prepare(
                 raise Refused(f"{tweak} cannot be run here")
         rows.append(row)
     _fill_sources(living, rows, prompt, prompts)
+    _fill_directions(living, [action for row in rows for action in row.actions])
     return rows
 
 
@@ -87,7 +90,11 @@ def actions_for_all(living: Living, stack: Stack) -> list[Action]:
             raise Refused(f"`{tweak}` is no change of activations", hint="pass decoding settings to `generate` itself")
         if tweak.source_prompt is not None:
             raise Refused(f"`{tweak}` takes values from another run", hint="use `compare`, which knows the prompts")
-    return [_action(living, t, None) for t in stack if isinstance(t, Activation)]
+    actions = [_action(living, t, None) for t in stack if isinstance(t, Activation)]
+    _fill_directions(living, actions)
+    for note in dict.fromkeys(a.note for a in actions if a.note):  # there is no result that could carry it
+        warnings.warn(note, stacklevel=3)
+    return actions
 
 
 def _fill_sources(living: Living, rows: list[Row], prompt: list[int], prompts: Mapping[str, list[int]]) -> None:
@@ -127,11 +134,39 @@ def _shift(tweak: Copy, name: str, here: int, there: int) -> dict[int, int] | No
     return dict(zip(targets, sources, strict=True))
 
 
+def _fill_directions(living: Living, actions: Sequence[Action]) -> None:
+    """Read each direction once and hand it to its tweaks. Raises BadText for one of another width."""
+    needed: dict[str, list[tuple[Directed, Action]]] = {}
+    for action in actions:
+        if isinstance(action.tweak, Directed):
+            needed.setdefault(action.tweak.direction, []).append((action.tweak, action))
+    for name, users in needed.items():
+        record, values = directions.read(name)
+        numbers = torch.from_numpy(values.astype("float32")).to(living.device)
+        for tweak, action in users:
+            place = tweak.place
+            width = living.anatomy.size(place.site, place.kind.unit_axis, action.layer)
+            if record.width != width:
+                raise BadText(
+                    f"`{tweak}`: the direction {name!r} has {record.width:,} numbers, and {place} of {living.name} "
+                    f"{width:,}; it was made on {record.origin}",
+                    hint="make one here: `invivo direction NAME --site PLACE --with FILE --without FILE`",
+                )
+            action.direction = numbers
+            if not record.made_for(living.name, living.revision):
+                action.note = (
+                    f"`{tweak}`: this direction was made on {record.origin}, and this is {living.name} at "
+                    f"{living.revision[:19]}: here it may mean nothing"
+                )
+
+
 def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
     """Notes for tweaks that ran and changed nothing, by row. Raises NoEffect where a place was never reached."""
     notes: dict[int, list[str]] = {}
     for number, row in enumerate(rows):
         for action in row.actions:
+            if action.note:
+                notes.setdefault(number, []).append(action.note)
             if not action.reached:
                 what = (
                     f"at {action.tweak.place.at}"

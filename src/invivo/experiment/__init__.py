@@ -5,15 +5,20 @@ from __future__ import annotations
 from .comparison import Candidate, Comparison, Run, TweakRun
 from .lab import Claim, Lab, LabResult, Verdict
 from .plan import Experiment, read_yaml
+from .sweep import Axis, Case, Grid, Sweep
 
 __all__ = [
+    "Axis",
     "Candidate",
+    "Case",
     "Claim",
     "Comparison",
     "Experiment",
+    "Grid",
     "Lab",
     "LabResult",
     "Run",
+    "Sweep",
     "TweakRun",
     "Verdict",
     "read_yaml",

@@ -98,6 +98,8 @@ class Comparison(Spec):
     """How long it took."""
     notes: tuple[str, ...] = ()
     """What the reader should know about the whole."""
+    allowed: tuple[str, ...] = ()
+    """What loading the model was allowed to run: pickle, remote-code."""
 
     def to_json(self) -> str:
         """One JSON document; `from_json` gives an equal Comparison."""

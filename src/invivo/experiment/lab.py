@@ -100,3 +100,24 @@ class LabResult(Spec):
         from .views import lab_document
 
         return lab_document(lab, self)
+
+    def told(self) -> Document:
+        """What to show of it where the lab's text is not at hand: the comparison, its claims, the takeaway."""
+        from .views import result_document
+
+        return result_document(self)
+
+    def __rich__(self) -> object:
+        from ..show.terminal import render
+
+        return render(self.told())
+
+    def _repr_html_(self) -> str:
+        from ..show.html import fragment
+
+        return fragment(self.told())
+
+    def __str__(self) -> str:
+        from ..show.markdown import markdown
+
+        return markdown(self.told())

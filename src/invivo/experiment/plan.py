@@ -5,13 +5,15 @@ The four doors are one recipe: `Experiment.to_yaml`, `.to_cli`, `.to_python` pri
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from typing import Any, Self
 
 import yaml
 from pydantic import Field, model_validator
 
 from ..errors import BadText
+from ..show import shell
+from ..show.text import safe_lines
 from ..spec import Name, Spec, number_text
 from ..tweaks import Decoding, Stack
 
@@ -85,7 +87,8 @@ class Experiment(Spec):
         """The experiment as YAML: `Experiment.from_yaml` reads it back to an equal one."""
         plain = self.plain()
         text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
-        if yaml.safe_load(text) != plain:  # rare line breaks (NEL, U+2028) come back as others unless escaped
+        # rare line breaks (NEL, U+2028) come back as others unless escaped, and some characters act on a terminal
+        if yaml.safe_load(text) != plain or safe_lines(text) != text:
             text = yaml.safe_dump(plain, sort_keys=False, width=100)
         return text
 
@@ -123,20 +126,19 @@ class Experiment(Spec):
                 words += [f"--{field}", str(getattr(self, field))]
         return words
 
-    def to_cli(self) -> str:
-        """The command that runs it."""
-        words = self.flags()
-        dashed = ["--", words[0]] if words[0].startswith("-") else [words[0]]
-        return shlex.join(
-            ["invivo", "compare", *words[1:], *dashed] if len(dashed) > 1 else ["invivo", "compare", *words]
-        )
+    def to_cli(self, allowed: Sequence[str] = ()) -> str:
+        """The command that runs it. `allowed` is what loading the model asks for: pickle, remote-code."""
+        words = [*self.flags(), *(f"--allow-{what}" for what in allowed)]
+        ordered = [*words[1:], "--", words[0]] if words[0].startswith("-") else words
+        return shell.join(["invivo", "compare", *ordered])
 
-    def to_python(self) -> str:
-        """The Python that runs it."""
+    def to_python(self, allowed: Sequence[str] = ()) -> str:
+        """The Python that runs it and prints the result; `allowed` as for `to_cli`."""
         plain = self.plain()
         plain["tweaks"] = [str(s) for s in self.tweaks]
         lines = "".join(f"    {key}={value!r},\n" for key, value in plain.items())
-        return f"import invivo\n\ninvivo.run(invivo.Experiment.of(dict(\n{lines})))\n"
+        allow = "".join(f", allow_{what.replace('-', '_')}=True" for what in allowed)
+        return f"import invivo\n\nresult = invivo.run(invivo.Experiment.of(dict(\n{lines})){allow})\nprint(result)\n"
 
 
 def read_yaml(text: str) -> Any:

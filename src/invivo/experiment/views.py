@@ -33,7 +33,7 @@ def comparison_document(c: Comparison) -> Document:
     blocks += [Text(text=note, tone="note") for note in _notes(c)]
     blocks += [Heading(text="How far apart"), _numbers(c)] if c.tweaks else []
     blocks += [Heading(text="What it was about to say"), *_next_tables(c)]
-    return Document(blocks=(*blocks, *_again(c, c.recipe.to_cli())))
+    return Document(blocks=(*blocks, *_again(c, c.recipe.to_cli(c.allowed))))
 
 
 def lab_document(lab: Lab, result: LabResult) -> Document:
@@ -66,8 +66,17 @@ def lab_document(lab: Lab, result: LabResult) -> Document:
         Heading(text="Sources"),
         Points(items=lab.sources),
     ]
-    command = f"invivo run {lab.number}" if c.recipe == lab.experiment else c.recipe.to_cli()
+    command = f"invivo run {lab.number}" if c.recipe == lab.experiment else c.recipe.to_cli(c.allowed)
     return Document(blocks=(*blocks, *_again(c, command)))
+
+
+def result_document(result: LabResult) -> Document:
+    """A lab's result without the lab's text."""
+    title = Heading(text=f"Lab {result.lab}", level=1)
+    learned: list[Block] = [Text(text=result.takeaway, tone="takeaway")]
+    if result.verdicts:
+        learned += [Heading(text="Does it hold?"), Points(items=tuple(map(_verdict, result.verdicts)))]
+    return Document(blocks=(title, *learned)) + comparison_document(result.comparison)
 
 
 def _prompt(c: Comparison) -> list[Block]:
@@ -173,5 +182,11 @@ def _verdict(verdict: Verdict) -> str:
 
 def _again(c: Comparison, command: str) -> list[Block]:
     versions = ", ".join(f"{name} {version}" for name, version in c.versions.items())
-    where = f"{c.recipe.model} at {c.revision[:12]}, on {c.device}, in {c.seconds:.2g} s; {versions}"
+    where = f"{c.recipe.model} at {short_revision(c.revision)}, on {c.device}, in {c.seconds:.2g} s; {versions}"
     return [Heading(text="Run it again"), Code(text=command), Text(text=where, tone="dim")]
+
+
+def short_revision(revision: str) -> str:
+    """The first twelve digits of a revision, behind the word for what was hashed."""
+    kind, colon, digits = revision.rpartition(":")
+    return f"{kind}{colon}{digits[:12]}"

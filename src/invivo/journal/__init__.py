@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .entry import Entry, Takeaway
-from .post import HEADING, export, write_post
+from .post import HEADING, export, folder_for_post, write_post
 from .store import Journal
 
-__all__ = ["HEADING", "Entry", "Journal", "Takeaway", "export", "write_post"]
+__all__ = ["HEADING", "Entry", "Journal", "Takeaway", "export", "folder_for_post", "write_post"]

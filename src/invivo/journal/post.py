@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import tempfile
 import unicodedata
 from codecs import BOM_UTF8
 from collections.abc import Iterable
@@ -82,8 +83,7 @@ def write_post(folder: Path | str, sections: Iterable[Document], takeaways: Iter
     """
     folder = Path(folder)
     path = _free(folder, f"{datetime.now().astimezone():%Y-%m-%d}-{slug(title)}")
-    with mishaps("make", folder):
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    folder_for_post(folder)
     names: set[str] = set()
 
     def figure_path(figure: Figure) -> str:
@@ -102,6 +102,16 @@ def write_post(folder: Path | str, sections: Iterable[Document], takeaways: Iter
         data = data[:at] + block + data[at:]
     replace(path, data.replace(b"---\n", b"---\n" + stamp(data), 1))
     return path
+
+
+def folder_for_post(folder: Path) -> None:
+    """Make a post's folder and try it, so that nobody runs labs whose post has no place. Raises InvivoError."""
+    with mishaps("make", folder):
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    with mishaps("write into", folder):
+        for place in (folder, folder / "figures"):
+            with tempfile.TemporaryFile(dir=place):
+                pass
 
 
 def bullets(entries: Iterable[Noted], post: bytes = b"") -> list[str]:

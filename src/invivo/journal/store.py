@@ -133,6 +133,8 @@ class Journal:
         with self._mishaps():
             if writing:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with contextlib.suppress(FileExistsError):  # prompts are nobody else's business
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with contextlib.closing(
                 sqlite3.connect(self._address(writing), timeout=PATIENCE_S, isolation_level=None, uri=True)
             ) as db:
@@ -178,6 +180,11 @@ class Journal:
                 raise InvivoError(
                     f"{where} cannot grow: the disk is full",
                     hint=f"what was kept before is safe; free some space, {elsewhere}",
+                ) from None
+            if name.startswith("SQLITE_IOERR"):
+                raise InvivoError(
+                    f"{where} cannot be read or written: {error}, from the disk below it",
+                    hint=f"most often that disk is full: what was kept before is safe; free some space, {elsewhere}",
                 ) from None
             if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
                 raise InvivoError(

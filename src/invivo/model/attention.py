@@ -8,6 +8,7 @@ over. It does not know who looks: the `Visitor` of that module decides.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -34,6 +35,7 @@ HARMLESS = frozenset(
         "num_items_in_batch",
         "position_embeddings",
         "past_key_values",
+        "cache",
         "logits_to_keep",
         "encoder_hidden_states",
         "encoder_attention_mask",
@@ -59,6 +61,34 @@ class Visitor(Protocol):
 # Who looks into which attention module: with the module, as hooks are, so that another thread's call is seen too.
 VISITORS: WeakKeyDictionary[nn.Module, Visitor] = WeakKeyDictionary()
 STEPWISE = frozenset({"scores", "pattern"})
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Keys and values (1, S', H_kv, K) of earlier positions, which a call for the positions behind them attends to."""
+
+    k: Tensor
+    v: Tensor
+
+    def before(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H_kv, S, K) with the earlier ones in front."""
+        if not self.k.shape[1]:
+            return key, value
+        earlier = (x.transpose(1, 2).expand(key.shape[0], -1, -1, -1) for x in (self.k, self.v))
+        return tuple(torch.cat(pair, dim=2) for pair in zip(earlier, (key, value), strict=True))  # type: ignore[return-value]
+
+    def mask(self, mask: Tensor | None, columns: int, device: torch.device) -> Tensor | None:
+        """The mask of the whole text, cut to its last `columns` queries; a causal one where there was none."""
+        first = self.k.shape[1]
+        if mask is not None:
+            return mask[..., first : first + columns, :]
+        if not first or columns == 1:
+            return None  # as SDPA itself would mask it
+        return torch.ones(columns, first + columns, dtype=torch.bool, device=device).tril(first)[None, None]
+
+
+# Which attention modules are called for later positions only, and what stands before these.
+PREFIXES: WeakKeyDictionary[nn.Module, Prefix] = WeakKeyDictionary()
 
 
 def attention(
@@ -90,6 +120,9 @@ def attention(
         key = visit("k", key.transpose(1, 2)).transpose(1, 2)
     if "v" in wanted:
         value = visit("v", value.transpose(1, 2)).transpose(1, 2)
+    if (prefix := PREFIXES.get(module)) is not None:
+        key, value = prefix.before(key, value)
+        attention_mask = prefix.mask(attention_mask, query.shape[2], query.device)
     if wanted & STEPWISE or extra.get("softcap") is not None or extra.get("s_aux") is not None:
         z = stepwise(module, query, key, value, attention_mask, scaling, visit, extra)
     else:

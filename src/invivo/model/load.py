@@ -25,7 +25,7 @@ FRUITFLY = Path(__file__).with_name("fruitfly")
 BUILT_IN = {"fruitfly": FRUITFLY}
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-SMALL_BYTES = 64 * 2**20  # weights up to this size are hashed whole
+HASHED_BYTES = 64 * 2**20  # a larger file would make the start noticeably slower
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Loaded:
     tokenizer: Any
     name: str
     revision: str
+    allowed: tuple[str, ...] = ()  # what it was allowed to run: pickle, remote-code
 
 
 def load(
@@ -81,7 +82,8 @@ def load(
         parameter.requires_grad_(False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Loaded(hf, tokenizer, name, _fingerprint(source) if local else _hub_revision(hf, revision))
+    allowed = tuple(what for what, yes in (("pickle", allow_pickle), ("remote-code", allow_remote_code)) if yes)
+    return Loaded(hf, tokenizer, name, _fingerprint(source) if local else _hub_revision(hf, revision), allowed)
 
 
 @contextmanager
@@ -200,15 +202,19 @@ def _explained(error: Exception, name: str, local: bool, offline: bool) -> Excep
 
 
 def _fingerprint(folder: Path) -> str:
-    """A hash of the weights: of every byte where they are small, else of their headers and sizes."""
+    """Which weights: the SHA-256 of the one file that holds them, as `sha256sum` gives it; where they are several
+    files or large, `headers:` and a hash of each file's name, size and first MiB, which costs no time.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))  # the first are what is loaded
+    if len(files) == 1 and files[0].stat().st_size <= HASHED_BYTES:
+        with files[0].open("rb") as stream:
+            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
     digest = hashlib.sha256()
-    files = sorted(f for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
-    whole = sum(f.stat().st_size for f in files) <= SMALL_BYTES
     for file in files:
         digest.update(f"{file.name} {file.stat().st_size}".encode())
         with file.open("rb") as stream:
-            digest.update(stream.read() if whole else stream.read(2**20))
-    return ("sha256:" if whole else "headers:") + digest.hexdigest()[:16]
+            digest.update(stream.read(2**20))
+    return f"headers:{digest.hexdigest()}"
 
 
 def _hub_revision(hf: Any, revision: str | None) -> str:

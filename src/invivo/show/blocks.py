@@ -93,7 +93,32 @@ class Code(Spec):
     """For highlighting."""
 
 
-Block = Annotated[Heading | Text | Points | Strip | Table | Figure | Code, Field(discriminator="kind")]
+Ink = Literal["plain", "dim", "bold", "one", "two", "three", "four"]
+
+
+class Stroke(Spec):
+    """A piece of a drawing's line."""
+
+    text: str
+    """What stands there."""
+    ink: Ink = "plain"
+    """How it looks; one to four are colours, which only repeat what a sign or a word beside them says."""
+
+
+class Drawing(Spec):
+    """Lines set in a font of one width, as they are: no writer wraps or fills them, so they must be short."""
+
+    kind: Literal["drawing"] = "drawing"
+    lines: tuple[tuple[Stroke, ...], ...]
+    """Its lines, each in pieces."""
+
+    @property
+    def text(self) -> str:
+        """The lines without ink."""
+        return "\n".join("".join(stroke.text for stroke in line) for line in self.lines)
+
+
+Block = Annotated[Heading | Text | Points | Strip | Table | Figure | Code | Drawing, Field(discriminator="kind")]
 
 
 class Document(Spec):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from html import escape
 
-from .blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
-from .palette import BASE, EMPTY, FAINT, GRID, INK, PAPER, TWEAK
+from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Stroke, Table, Text
+from .palette import BASE, EMPTY, FAINT, GRID, INK, INKS, PAPER, TWEAK
 from .svg import svg
 from .tables import table_of
 from .text import is_number, pieces, safe, safe_lines
@@ -34,6 +34,9 @@ STYLE = f"""
 .invivo code {{ background: none; color: inherit; padding: 0; white-space: pre-wrap; }}
 .invivo pre {{ background: none; color: inherit; border-left: 3px solid var(--grid); margin: .5em 0;
   padding: .2em 0 .2em .8em; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.invivo pre.drawing {{ white-space: pre; overflow-x: auto; line-height: 1.3; }}
+.invivo pre.drawing .dim {{ font-size: 1em; font-weight: normal; }}
+{" ".join(f".invivo .drawing .{ink} {{ color: {colour}; }}" for ink, colour in INKS.items())}
 .invivo .strip {{ display: grid; grid-template-columns: 5rem 1fr; margin: .4em 0; }}
 .invivo .strip > b {{ color: var(--base); }} .invivo .strip.tweak > b, .invivo .notch {{ color: var(--tweak); }}
 .invivo .said {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }}
@@ -84,6 +87,13 @@ def _block(block: Block) -> str:
             )
         case Code():
             return f"<pre><code>{escape(safe_lines(block.text))}</code></pre>"
+        case Drawing():
+            return f'<pre class="drawing">{chr(10).join(map(_line, block.lines))}</pre>'
+
+
+def _line(strokes: tuple[Stroke, ...]) -> str:
+    """A line of a drawing: an ink is a class."""
+    return "".join(_text(s.text) if s.ink == "plain" else f'<b class="{s.ink}">{_text(s.text)}</b>' for s in strokes)
 
 
 def _text(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from .blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
+from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Table, Text
 from .tables import table_of
 from .text import pieces, safe, safe_lines
 
@@ -86,6 +86,8 @@ def _block(block: Block, figure_path: FigurePath | None) -> str:
             return _figure(block, figure_path)
         case Code():
             return fenced(block.text, block.language)
+        case Drawing():
+            return fenced(block.text, "text")
 
 
 def _paragraph(text: str) -> str:

@@ -6,7 +6,6 @@ escape sequence of theirs reaches the terminal.
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 from rich import box
@@ -15,13 +14,15 @@ from rich.constrain import Constrain
 from rich.table import Table as Grid
 from rich.text import Text as Words
 
-from .blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
-from .palette import BASE, TWEAK
+from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Stroke, Table, Text
+from .palette import BASE, INKS, TWEAK
+from .shell import broken
 from .sketch import Sketch
 from .text import cells, is_number, pieces, safe, safe_lines
 
 WIDEST = 100  # columns; longer lines are hard to read
 LABELS = 8  # columns of the words at the left: BASE, TWEAK, takeaway
+GAP = 3  # columns between those of a table
 NOTCH = "▸"
 COLOUR = {"base": BASE, "tweak": TWEAK}
 
@@ -68,13 +69,15 @@ def _block(block: Block) -> RenderableType:
         case Strip():
             return _strip(block)
         case Table():
-            return _table(block)
+            return _Columns(block)
         case Figure():
             return Group(
                 Words(safe(block.picture.title), style="bold"), Sketch(block.picture), _paragraph(block.picture.summary)
             )
         case Code():
             return _code(block)
+        case Drawing():
+            return Group(*map(_line, block.lines))
 
 
 def _paragraph(text: str, style: str = "") -> Words:
@@ -111,19 +114,44 @@ def _strip(strip: Strip) -> RenderableType:
     return _labelled(name, colour, *([Words(rest, style=colour)] if rest else []), said)
 
 
-def _table(table: Table) -> RenderableType:
-    """Columns of numbers are flush right and no wider than they need; their long names wrap. Words get the rest."""
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    for i, name in enumerate(map(safe, table.columns)):
-        column = [row[i] for row in table.rows]
-        if all(map(is_number, column)):
-            width = max([min(cells(name), 12), *map(cells, name.split()), *map(cells, column)])
-            grid.add_column(Words(name), justify="right", width=width)
-        else:
-            grid.add_column(Words(name), overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(Words(safe(cell)) for cell in row))
-    return Group(Words(safe(table.caption), style="bold dim"), grid) if table.caption else grid
+class _Columns:
+    """A table. Columns of numbers are flush right and no wider than they need, their long names wrap; words get the
+    rest. Where that is too little, each row is set as a record instead, its cells below one another.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+        needed = -GAP
+        for i, name in enumerate(map(safe, self.table.columns)):
+            column = [safe(row[i]) for row in self.table.rows]
+            if all(map(is_number, column)):
+                width = max([min(cells(name), 12), *map(cells, name.split()), *map(cells, column)])
+                grid.add_column(Words(name), justify="right", width=width)
+            else:
+                width = min(max(cells(word) for text in (name, *column) for word in (text.split() or [""])), 12)
+                grid.add_column(Words(name), overflow="fold")
+            needed += width + GAP
+        for row in self.table.rows:
+            grid.add_row(*(Words(safe(cell)) for cell in row))
+        if self.table.caption:
+            yield Words(safe(self.table.caption), style="bold dim")
+        yield grid if needed <= options.max_width else _records(self.table)
+
+
+def _records(table: Table) -> Grid:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", overflow="fold", ratio=2)
+    grid.add_column(overflow="fold", ratio=3)
+    for i, row in enumerate(table.rows):
+        if i and row[0]:
+            grid.add_row()
+        for name, cell in zip(table.columns, row, strict=True):
+            if cell:
+                grid.add_row(Words(safe(name)), Words(safe(cell)))
+    return grid
 
 
 class _Quoted:
@@ -144,48 +172,19 @@ class _Command:
         self.text = text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Words("\n".join(broken(self.text, options.max_width)), style="cyan", overflow="fold")
+        lines = "\n".join(broken(self.text, options.max_width))
+        yield Words(safe_lines(lines), style="cyan", overflow="fold")
 
 
-def broken(command: str, width: int) -> list[str]:
-    """A command's lines in `width` columns. A flag stays with its value; a longer value is cut into quoted parts."""
-    try:
-        words = [shlex.quote(word) for word in shlex.split(command)]
-    except ValueError:
-        return [command]
-    lines = [""]
-    for i, word in enumerate(words):
-        if "\n" not in word and cells(word) > width - 6:
-            first, *others = quoted_parts(shlex.split(word)[0], max(width - 8, 12))
-        else:
-            first, others = word, []
-        value = words[i + 1] if word.startswith("--") and i + 1 < len(words) else ""
-        if lines[-1] and not words[i - 1].startswith("--") and cells(f"{lines[-1]} {first} {value} \\") > width:
-            lines[-1] += " \\"
-            lines.append("   ")
-        lines[-1] += (" " if lines[-1] else "") + first
-        for part in others:  # no space before the backslash and none on the next line: still one word
-            if cells(lines[-1] + part) > width - 2:
-                lines[-1] += "\\"
-                lines.append("")
-            lines[-1] += part
-    return lines
-
-
-def quoted_parts(text: str, room: int) -> list[str]:
-    """A word as several in single quotes, each at most `room` cells wide; side by side they are the word again."""
-    parts = [""]
-    for piece in ("'\"'\"'" if char == "'" else char for char in text):
-        if cells(parts[-1] + piece) > room - 2:
-            parts.append("")
-        parts[-1] += piece
-    return [f"'{part}'" for part in parts]
+def _line(strokes: tuple[Stroke, ...]) -> Words:
+    styles = {"plain": "", "dim": "dim", "bold": "bold"} | {ink: f"bold {colour}" for ink, colour in INKS.items()}
+    return Words.assemble(*((safe(stroke.text), styles[stroke.ink]) for stroke in strokes), overflow="fold")
 
 
 def _code(code: Code) -> RenderableType:
-    shown = safe_lines(code.text.rstrip("\n"))
     if code.language == "sh":
-        return _Command(shown)
+        return _Command(code.text.rstrip("\n"))
+    shown = safe_lines(code.text.rstrip("\n"))
     if code.language == "text":
         return _Quoted(shown)
     return Words(shown, style="cyan", overflow="fold")

@@ -128,4 +128,4 @@ def with_unit(text: str, unit: str) -> str:
 
 def is_number(cell: str) -> bool:
     """Whether a table's cell is a number (or none), which belongs flush right."""
-    return not cell or cell.lstrip("▲▼ +−-")[:1].isdigit() or cell in "–∞"
+    return not cell or cell.lstrip("▲▼ <+−-")[:1].isdigit() or cell in "–∞"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .activation import Activation, Add, Copy, Mean, Noise, Scale, Zero
 from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
+from .steering import Directed, Project, Steer
 
 __all__ = [
     "LISTED_BY",
@@ -13,9 +14,11 @@ __all__ = [
     "Copy",
     "Decoding",
     "DecodingTweak",
+    "Directed",
     "LogitBias",
     "Mean",
     "Noise",
+    "Project",
     "Scale",
     "SetGreedy",
     "SetSeed",
@@ -23,6 +26,7 @@ __all__ = [
     "SetTopK",
     "SetTopP",
     "Stack",
+    "Steer",
     "Tweak",
     "Zero",
     "read_tweak",

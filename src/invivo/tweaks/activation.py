@@ -34,6 +34,10 @@ class Here(Protocol):
         """For `copy` and `mean`: the values to put here, from the run the tweak names."""
         ...
 
+    def direction(self) -> Tensor:
+        """For tweaks along a direction: its numbers for the selected units (width,), the last axis of the values."""
+        ...
+
 
 WeightForm = Literal["scale", "shift"]
 

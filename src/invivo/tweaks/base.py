@@ -17,6 +17,13 @@ from ..spec import Line, Spelling, plain
 
 Family = Literal["prompt", "activation", "decoding", "model"]
 LISTED_BY = "invivo tweaks"
+SAID = {  # other words for a verb, and the verb
+    "ablate": "zero",
+    "remove": "zero",
+    "multiply": "scale",
+    "patch": "copy",
+    "average": "mean",
+}
 
 
 class Tweak(Line):
@@ -69,7 +76,7 @@ def read_tweak(text: str) -> Tweak:
     if not text:
         raise BadText("an empty tweak", hint=f"`{LISTED_BY}` lists what can be written, for example `zero head 3.5`")
     if first not in verbs:
-        raise unknown("tweak", first, verbs, LISTED_BY)
+        raise unknown("tweak", first, verbs, LISTED_BY, SAID)
     close = [k for k in kinds if k.form.split()[0] == first]
     second = text.split()[1].lower() if len(text.split()) > 1 else ""
     words = {k.form.split()[1]: k for k in close if not k.form.split()[1].startswith("{")}

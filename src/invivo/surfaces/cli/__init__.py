@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from . import compare, config, doctor, journal, labs, models, quickstart, reference  # noqa: F401 - they add themselves to `app`
+from . import (  # noqa: F401 - they add themselves to `app`
+    attribute,
+    compare,
+    config,
+    direction,
+    doctor,
+    fruitfly,
+    heads,
+    journal,
+    labs,
+    lens,
+    models,
+    quickstart,
+    reference,
+    selftest,
+    sweep,
+)
 from .app import app, main
 
 __all__ = ["app", "main"]

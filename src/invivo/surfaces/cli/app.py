@@ -25,15 +25,23 @@ ORDER = (
     "labs",
     "run",
     "compare",
+    "sweep",
+    "lens",
+    "heads",
+    "attribute",
+    "direction",
+    "fruitfly",
     "models",
     "tokens",
     "sites",
     "tweaks",
     "metrics",
     "pictures",
+    "directions",
     "journal",
     "config",
     "doctor",
+    "selftest",
 )
 UsageError: Any = typer.BadParameter.__base__  # exported under this subclass only; its home has moved
 

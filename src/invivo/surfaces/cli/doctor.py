@@ -14,6 +14,7 @@ from pathlib import Path
 
 import typer
 
+from ...errors import InvivoError
 from . import talk
 from .app import SET_UP, app
 from .flags import ConfigFile, Json
@@ -54,6 +55,8 @@ def guarded(examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """The findings of one examination, its own failure included."""
     try:
         yield from examine()
+    except InvivoError as error:
+        yield Finding(examine.__name__.replace("_", " "), error.what, error.hint or "see README.md")
     except Exception as error:
         yield Finding(
             examine.__name__.replace("_", " "),
@@ -95,7 +98,7 @@ def torch_and_devices() -> Iterator[Finding]:
 
 
 def fast_path() -> Iterator[Finding]:
-    """Whether linear layers run on weights packed for the processor."""
+    """Which shortcuts are taken: packed weights, and a sweep's rows that leave BASE where their tweak begins."""
     from ...engine.packed import available
 
     exact = os.environ.get("INVIVO_EXACT", "") not in ("", "0")
@@ -103,13 +106,21 @@ def fast_path() -> Iterator[Finding]:
         "fast path",
         "on a CPU in float32" if available() else "off: INVIVO_EXACT is set" if exact else "off: this torch lacks it",
     )
+    yield Finding("growing batch", "in sweeps, where walking a model's blocks gives BASE; `--exact` turns it off")
 
 
 def journal() -> Iterator[Finding]:
-    """Where runs are kept."""
+    """Where runs are kept, and whether each is as it was kept."""
     from ...journal import Journal
 
-    yield writable("journal", Journal().path)
+    kept = Journal()
+    problems = list(kept.verify())
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        cure = f"`invivo journal verify` says all; to begin a new one: mv {kept.path} {kept.path}.old"
+        yield Finding("journal", problems[0] + more, cure)
+    else:
+        yield writable("journal", kept.path)
 
 
 def cache() -> Iterator[Finding]:
@@ -124,7 +135,6 @@ def settings_in(config: Path | None) -> Callable[[], Iterator[Finding]]:
     """An examination of the config file that would be used."""
 
     def settings() -> Iterator[Finding]:
-        from ...errors import InvivoError
         from ..settings import read_config
 
         try:
@@ -132,7 +142,7 @@ def settings_in(config: Path | None) -> Callable[[], Iterator[Finding]]:
             count = len(found.values) + sum(map(len, found.labs.values()))
             yield Finding("config file", f"{found.name} sets {count or 'nothing'}" if found.name else "none")
         except InvivoError as error:
-            yield Finding("config file", error.what, error.hint or "")
+            yield Finding("config file", error.what, error.hint or "mend that line, or take the file away")
 
     return settings
 

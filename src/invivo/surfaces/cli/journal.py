@@ -83,7 +83,7 @@ def show(name: Name = "last", form: As = None, as_json: Json = False) -> None:
     if form is not None:
         from .running import recipe_text
 
-        return talk.data(recipe_text(entry.recipe, form))
+        return talk.data(recipe_text(entry.recipe, form, entry.comparison.get("allowed", ())))
     if as_json:
         return talk.data(entry.model_dump_json(indent=1))
     from ...show.blocks import Document, Heading, Text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import talk
-from .app import EXPERIMENTS, app
+from .app import EXPERIMENTS, Stopped, app
 from .flags import MODEL, AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(
     """Run a lab of the guide, as in: invivo run 02."""
     from ...labs import lab_named
     from ..settings import experiment_of, outcome, read_config
-    from .running import announced, keep, load, recipe_text
+    from .running import allowed, announced, cut_short, keep, load, recipe_text
 
     chosen = lab_named(lab)
     found = read_config(config)
@@ -79,16 +79,23 @@ def run(
     experiment = experiment_of(settings)
     announced(found, settings)
     if form is not None:
-        return talk.data(recipe_text(experiment, form))
+        return talk.data(recipe_text(experiment, form, allowed(allow_pickle, allow_remote_code)))
     model = load(settings, allow_pickle, allow_remote_code)
-    with talk.busy(f"running lab {chosen.number}"):
-        result = model.run_lab(chosen, experiment)
+    stopped: Stopped | None = None
+    try:
+        with talk.busy(f"running lab {chosen.number}"):
+            result = model.run_lab(chosen, experiment)
+    except KeyboardInterrupt as interrupt:
+        result = cut_short(interrupt)
+        stopped = Stopped("stopped; what was said until then is above")
     if as_json:
         talk.data(result.model_dump_json(indent=1))
     else:
         talk.show(result.document(chosen))
     if not no_journal:
         keep(result.comparison, takeaway or result.takeaway, chosen.full_name)
+    if stopped is not None:
+        raise stopped
     return None
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ...journal import Entry
     from ...show.blocks import Document
 
+COUNT = {1: "An experiment", 2: "Two experiments", 3: "Three experiments"}  # of the post's title
+
 
 @app.command(rich_help_panel=EXPERIMENTS)
 @takes(*MODEL, "seed")
@@ -31,7 +33,7 @@ def quickstart(
     as_json: Json = False,
 ) -> None:
     """Run three labs in a minute: zero embeddings, ablate a head, raise the temperature. Ends with a post."""
-    from ...journal import Journal, write_post
+    from ...journal import Journal, folder_for_post, write_post
     from ...labs import QUICKSTART, lab_named
     from ...show.blocks import Code, Document, Heading, Text
     from ..settings import experiment_of, outcome, read_config
@@ -42,42 +44,49 @@ def quickstart(
     settings = [outcome(found, flags, lab) for lab in chosen]
     announced(found, *settings)
     experiments = [experiment_of(layer) for layer in settings]  # all of them, before anything runs
+    folder_for_post(out)
     done: list[LabResult] = []
     kept: list[Entry] = []
     model: Any = None
     loaded: list[Any] = []
-    try:
-        for lab, experiment, layer in zip(chosen, experiments, settings, strict=True):
+    stopped = False
+    for lab, experiment, layer in zip(chosen, experiments, settings, strict=True):
+        try:
             if loaded != (loaded := [layer[key].value for key in MODEL]):  # once, unless a config gives a lab its own
                 model = load(layer, allow_pickle, allow_remote_code)
             with talk.busy(f"running lab {lab.number}"):
                 result = model.run_lab(lab, experiment)
+        except KeyboardInterrupt as interrupt:
+            result, stopped = getattr(interrupt, "kept", None), True
+        if result is not None:
             if not as_json:
                 talk.show(card(lab, result), gap=bool(done))
             kept.append(Journal().keep(result.comparison, lab=lab.full_name, takeaway=result.takeaway, kind="lab"))
             done.append(result)
-        sections = [result.document(lab) for lab, result in zip(chosen, done, strict=True)]
-        post = write_post(out, sections, kept, f"Three experiments inside {Path(experiments[0].model).name}")
-    except KeyboardInterrupt:
-        names = ", ".join(result.lab for result in done)
-        raise Stopped(
-            f"stopped; kept in the journal: {names}" if done else "stopped; nothing was kept yet",
-            hint="`invivo journal list` shows what is kept" if done else None,
-        ) from None
+        if stopped:
+            break
+    if not done:
+        raise Stopped("stopped; nothing was kept yet")
+    sections = [result.document(lab) for lab, result in zip(chosen, done, strict=False)]
+    post = write_post(out, sections, kept, f"{COUNT[len(done)]} inside {Path(experiments[0].model).name}")
     if as_json:
-        return talk.data({"labs": [json.loads(result.model_dump_json()) for result in done], "post": str(post)})
-    return talk.show(
-        Document(
-            blocks=(
-                Heading(text="A post with these takeaways and their figures"),
-                Text(text=str(post)),
-                Heading(text="What next"),
-                Code(text="invivo labs"),
-                Code(text='invivo compare "Once upon a time" --tweak "zero head 5.1"'),
-            )
-        ),
-        gap=True,
-    )
+        talk.data({"labs": [json.loads(result.model_dump_json()) for result in done], "post": str(post)})
+    else:
+        talk.show(
+            Document(
+                blocks=(
+                    Heading(text="A post with these takeaways and their figures"),
+                    Text(text=str(post)),
+                    Heading(text="What next"),
+                    Code(text="invivo labs"),
+                    Code(text='invivo compare "Once upon a time" --tweak "zero head 5.1"'),
+                )
+            ),
+            gap=True,
+        )
+    if stopped:
+        names = ", ".join(result.lab for result in done)
+        raise Stopped(f"stopped; kept in the journal and in {post}: {names}")
 
 
 def card(lab: Lab, result: LabResult) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import talk
@@ -35,10 +36,17 @@ def load(settings: Layer, allow_pickle: bool, allow_remote_code: bool) -> Any:
         )
 
 
-def recipe_text(experiment: Experiment, form: Form) -> str:
-    """The experiment as text that runs it again."""
-    written = {"yaml": experiment.to_yaml, "python": experiment.to_python, "cli": experiment.to_cli}[form.value]()
-    return written.rstrip("\n")
+def allowed(allow_pickle: bool, allow_remote_code: bool) -> tuple[str, ...]:
+    """What loading is allowed to run, as a comparison tells it."""
+    return tuple(what for what, yes in (("pickle", allow_pickle), ("remote-code", allow_remote_code)) if yes)
+
+
+def recipe_text(experiment: Experiment, form: Form, allow: Sequence[str] = ()) -> str:
+    """The experiment as text that runs it again. A recipe in YAML can allow nothing: it says which flag to add."""
+    if form.value == "yaml":
+        needs = f"# run it with {' '.join(f'--allow-{what}' for what in allow)}\n" if allow else ""
+        return needs + experiment.to_yaml().rstrip("\n")
+    return {"python": experiment.to_python, "cli": experiment.to_cli}[form.value](allow).rstrip("\n")
 
 
 def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None) -> None:
@@ -48,3 +56,11 @@ def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None) -
     entry = Journal().keep(comparison, lab=lab, takeaway=takeaway or "", kind="lab" if lab else "compare")
     next_step = "" if entry.takeaway else '; `invivo journal add "…"` keeps what you learned from it'
     talk.say(f"kept as {entry.id}{next_step}")
+
+
+def cut_short(interrupt: KeyboardInterrupt) -> Any:
+    """What an interrupted run had come to. Raises the interrupt again where that is nothing."""
+    kept = getattr(interrupt, "kept", None)
+    if kept is None:
+        raise interrupt
+    return kept

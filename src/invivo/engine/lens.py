@@ -1,0 +1,200 @@
+"""What each layer would say: its output taken through the model's own end, at every position, BASE and TWEAK alike.
+
+The end (end.py) takes layers as rows. Logits exist for a few layers and a stretch of positions at a time, CHUNK bytes
+of them; of each cell only its likeliest tokens and a few numbers stay. The maps of a tuned lens come from tuned.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import BadText
+from ..experiment.lens import Fit, Lens, LensRecipe, Seen
+from ..tweaks import Activation, Decoding, LogitBias, Stack
+from .compare import versions
+from .decode import NotANumber
+from .end import End, residuals
+from .living import Living
+from .packed import packed
+from .rows import Row, check_effect, prepare
+from .trunk import ENDS
+from .tuned import maps_for
+
+CHUNK = 2**25  # bytes of logits held at a time: enough rows for the head to be bound by arithmetic
+GROUPS = 64  # a vocabulary is searched by the peaks of so many interleaved parts
+
+
+def run(living: Living, recipe: LensRecipe) -> Lens:
+    """Look at every layer and position of a prompt.
+
+    Raises InvivoError: a target that is not one token, a tweak that acts when tokens are chosen or is never reached,
+    logits that are not numbers, a model whose end cannot be run by itself.
+    """
+    start = time.perf_counter()
+    stacks = [] if recipe.tweak is None else [_readable(recipe.tweak)]
+    with living.alone("compare"), torch.no_grad():
+        ids = living.encode(recipe.prompt)
+        prompts = {name: living.encode(words, f"prompt {name!r}") for name, words in recipe.prompts.items()}
+        target = None if recipe.target is None else living.single_token(recipe.target)
+        end, maps, fit = End.of(living), None, None
+        if recipe.tuned:
+            maps, fit = maps_for(living, end, recipe.text)
+        with packed(living.hf):
+            rows = prepare(living, stacks, ids, prompts, Decoding(), 0)
+            batch = torch.tensor([ids], device=living.device).expand(len(rows), -1)  # (R, T)
+            streams = residuals(living, batch, [action for row in rows for action in row.actions])
+            if maps is not None:
+                streams = maps(streams)
+            cells = _look(end, rows, streams, ids, recipe.top, target)
+        notes = check_effect(rows)
+    return Lens(
+        recipe=recipe.model_copy(update={"model": living.name}),
+        prompt_tokens=tuple(living.piece(i).text for i in ids),
+        base=cells[0].seen(),
+        tweak=cells[1].seen() if stacks else None,
+        texts=_texts(living, sorted(set().union(*(c.named for c in cells)))),
+        fit=fit,
+        versions=versions(),
+        revision=living.revision,
+        device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}",
+        notes=(*(note for row in notes.values() for note in row), *_cautions(fit, bool(stacks))),
+        seconds=round(time.perf_counter() - start, 4),
+    )
+
+
+def _cautions(fit: Fit | None, tweaked: bool) -> list[str]:
+    """What a tuned lens' reader must know."""
+    if fit is None:
+        return []
+    pairs = enumerate(zip(fit.raw_nats[:-1], fit.tuned_nats[:-1], strict=True))
+    raw = [str(layer) for layer, (before, after) in pairs if after == before]
+    notes = [f"read raw, because no map was better there: layer {', '.join(raw)}"] if raw else []
+    if tweaked:
+        notes.append("the maps were fitted on BASE: where TWEAK leaves what BASE does, they may mislead")
+    return notes
+
+
+_TEXTS: WeakKeyDictionary[nn.Module, dict[int, str]] = WeakKeyDictionary()  # of tokens that were asked for before
+
+
+def _texts(living: Living, tokens: Sequence[int]) -> dict[int, str]:
+    """Each token's text. They are remembered: a thousand of them take a tokenizer longer than a small model's end."""
+    known = _TEXTS.setdefault(living.hf, {})
+    for token in tokens:
+        if token not in known:
+            known[token] = living.piece(token).text
+    return {token: known[token] for token in tokens}
+
+
+def _readable(stack: Stack) -> Stack:
+    for tweak in stack:
+        if not isinstance(tweak, Activation | LogitBias):
+            raise BadText(f"`{tweak}` acts when tokens are chosen", hint="a lens reads the prompt and chooses nothing")
+    return stack
+
+
+@dataclass
+class _Cells:
+    """One row's cells as they come in: [layer][position]."""
+
+    layers: int
+    numbers: dict[str, list[list[Any]]] = field(default_factory=dict)
+
+    def add(self, name: str, layer: int, values: Tensor) -> None:
+        """Further positions of a layer."""
+        self.numbers.setdefault(name, [[] for _ in range(self.layers)])[layer] += values.tolist()
+
+    @property
+    def named(self) -> set[int]:
+        """Every token among the likeliest."""
+        return {token for row in self.numbers["ids"] for cell in row for token in cell}
+
+    def seen(self) -> Seen:
+        """The cells as data."""
+        return Seen.of(self.numbers)
+
+
+def _look(
+    end: End, rows: Sequence[Row], streams: Sequence[Tensor], ids: Sequence[int], top: int, target: int | None
+) -> list[_Cells]:
+    """Each row's cells. `streams`: L tensors (R, T, D)."""
+    layers, length, vocabulary = len(streams), len(ids), end.living.anatomy.vocabulary
+    cells = [_Cells(layers) for _ in rows]
+    wide = max(1, min(length, CHUNK // (4 * vocabulary)))
+    tall = max(1, CHUNK // (4 * vocabulary * wide))
+    ending = [[action for action in row.actions if action.site in ENDS] for row in rows]
+    for action in (a for acting in ending for a in acting):
+        action.row = None  # a row is a layer there, and TWEAK's layers are run by themselves
+    for first in range(0, length, wide):
+        part = slice(first, first + wide)
+        said: list[tuple[Tensor, Tensor]] = []  # each row's last layer: probabilities (P, V), entropy (P,)
+        for highest in range(layers, 0, -tall):  # from the top, because all is compared with the last layer
+            group = range(highest - 1, max(highest - tall, 0) - 1, -1)
+            base: dict[int, tuple[Tensor, Tensor]] = {}
+            for number, row in enumerate(rows):
+                hidden = torch.stack([streams[layer][number, part] for layer in group])  # (G, P, D)
+                logits = row.bias(end(hidden, first, ending[number], length).float())  # (G, P, V)
+                for place, layer in enumerate(group):
+                    log_probs = logits[place].log_softmax(-1)
+                    probs = log_probs.exp()
+                    entropy = crossed_entropy(probs, log_probs)
+                    if bool(torch.isnan(entropy).any()):
+                        raise NotANumber(row, ids, length)
+                    if layer == layers - 1:
+                        said.append((probs, entropy))
+                    best, tokens = likeliest(log_probs, top)
+                    mine = cells[number]
+                    mine.add("ids", layer, tokens)
+                    mine.add("probabilities", layer, best.exp())
+                    mine.add("entropy_nats", layer, entropy.clamp(min=0))
+                    away = torch.zeros_like(entropy) if layer == layers - 1 else _apart(*said[number], log_probs)
+                    mine.add("kl_nats", layer, away)
+                    if target is not None:
+                        mine.add("target", layer, probs[:, target])
+                    if number:
+                        mine.add("moved_nats", layer, _apart(*base[layer], log_probs))
+                    elif len(rows) > 1:
+                        base[layer] = probs, entropy
+    return cells
+
+
+def crossed_entropy(probs: Tensor, log_probs: Tensor) -> Tensor:
+    """Minus the mean of `log_probs` under `probs`, in nats, along the last axis; a probability of 0 adds nothing."""
+    found = -torch.linalg.vecdot(probs, log_probs)
+    if not bool(torch.isfinite(found).all()):  # 0 · inf somewhere: slower, and right
+        found = -torch.linalg.vecdot(probs, log_probs.masked_fill(probs == 0, 0.0))
+    return found
+
+
+def _apart(probs: Tensor, entropy: Tensor, log_probs: Tensor) -> Tensor:
+    """KL in nats of (P, V) from the distribution with these probabilities and this entropy."""
+    return (crossed_entropy(probs, log_probs) - entropy).clamp(min=0)
+
+
+def likeliest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """The `top` largest of each row (R, V), largest first, and where they are.
+
+    A whole sort is avoided: whatever is among the largest lies in one of the `top` interleaved parts whose peaks are
+    the largest, and a peak is read at the speed of memory.
+    """
+    rows, count = scores.shape
+    top = min(top, count)
+    width = count // GROUPS
+    if width <= top:
+        best = scores.topk(top)
+        return best.values, best.indices
+    parts = scores[:, : width * GROUPS].reshape(rows, GROUPS, width)
+    found = parts.amax(1).topk(top).indices  # (R, top)
+    inside = torch.arange(GROUPS, device=scores.device) * width
+    where = (found[:, :, None] + inside).flatten(1)  # (R, top * GROUPS)
+    rest = torch.arange(width * GROUPS, count, device=scores.device).expand(rows, -1)
+    where = torch.cat([where, rest], dim=1)
+    best = scores.gather(1, where).topk(top)
+    return best.values, where.gather(1, best.indices)

@@ -1,0 +1,253 @@
+"""BASE, walked block by block, and rows that leave it where their tweak begins: the growing batch.
+
+In a sweep everything below a tweaked layer is BASE, and, because no position sees the future, so is everything left of
+a tweaked position. So BASE is run once and kept (each block's input, each layer's keys and values); then the blocks are
+walked once more, and a row joins where it starts to differ: at its layer, with the positions from its first changed
+one on. Blocks are called with the arguments that transformers called them with, cut to those positions; earlier keys
+and values are put in front inside our attention function. The end of the model, from the last norm on, is run by the
+model itself with its blocks stood in for, so that what a family does to its logits is done here too.
+
+`fits` walks BASE itself from the middle and compares with the model's own logits: a family whose blocks cannot be
+called like this is seen there, and the caller takes the slow way. What this module does not do: choose rows, or read
+metrics.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..model import attention as inner
+from .actions import Action
+from .forward import Pass, watched
+from .living import Living
+from .rows import Row
+
+STARTS = ("embed", "pos_embed")  # sites before the first block
+ENDS = ("final_norm", "logits")  # sites after the last one
+TOLERANCE = 1e-4  # of the largest logit: rounding of other batch shapes; a wrong walk is off by far more
+
+
+class _Stop(Exception):
+    """The walk has what it wanted from the model's own forward."""
+
+
+class _Keep:
+    """A visitor that only keeps keys and values as attention compares them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, dict[str, Tensor]] = {}
+
+    def inside(self, module: nn.Module) -> frozenset[str]:
+        return frozenset(("k", "v"))
+
+    def visit(self, module: nn.Module, site: str, x: Tensor) -> Tensor:
+        self.kept.setdefault(id(module), {})[site] = x
+        return x
+
+
+def _cut(value: Any, total: int, first: int) -> Any:
+    """An argument of a block for the positions from `first` on: whatever has all positions on its second axis."""
+    if isinstance(value, Tensor):
+        if value.ndim >= 2 and value.shape[1] == total:
+            return value[:, first:]
+        return value[first:] if value.ndim == 1 and value.shape[0] == total else value
+    if isinstance(value, tuple | list):
+        return type(value)(_cut(v, total, first) for v in value)
+    if isinstance(value, dict):
+        return {k: _cut(v, total, first) for k, v in value.items()}
+    return value
+
+
+class Trunk:
+    """BASE on one text, kept: what rows of a sweep branch off from. Make it inside `living.alone` and no_grad."""
+
+    def __init__(self, living: Living, ids: Sequence[int], prompt_length: int, looked: int) -> None:
+        """`ids` begin with a prompt of `prompt_length`; the metric looks at the last `looked` positions."""
+        self.living, self.anatomy, self.looked = living, living.anatomy, looked
+        self.prompt_length = prompt_length
+        self.ids = torch.tensor([list(ids)], device=living.device)  # (1, T)
+        self.length = len(ids)
+        self.inputs: list[tuple[Tensor, tuple[Any, ...], dict[str, Any]]] = []  # of each block
+        self.tuples = [False] * self.anatomy.layers
+        keep = _Keep()
+        with ExitStack() as stack:
+            for number, block in enumerate(self.anatomy.blocks):
+                stack.callback(block.module.register_forward_pre_hook(self._note, with_kwargs=True).remove)
+                stack.callback(block.module.register_forward_hook(self._shape(number)).remove)
+                if block.attention is not None:
+                    inner.VISITORS[block.attention] = keep
+                    stack.callback(inner.VISITORS.pop, block.attention, None)
+            self.base = living.hf(input_ids=self.ids, use_cache=False, **self._only(looked)).logits[
+                0, -looked:
+            ]  # (P, V)
+        self.before = [keep.kept.get(id(b.attention)) for b in self.anatomy.blocks]  # k, v: (1, S, H_kv, K)
+
+    def _note(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if args:
+            self.inputs.append((args[0], args[1:], kwargs))
+        else:
+            self.inputs.append((kwargs["hidden_states"], (), {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+
+    def _shape(self, number: int) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            self.tuples[number] = isinstance(output, tuple)
+
+        return hook
+
+    def _only(self, positions: int) -> dict[str, int]:
+        """Ask for the last positions' logits only, where the model can be asked."""
+        takes = "logits_to_keep" in inspect.signature(self.living.hf.forward).parameters
+        return {"logits_to_keep": positions} if takes else {}
+
+    # ── the walk ──
+
+    def fits(self) -> str | None:
+        """Why this model's blocks cannot be walked; None when walking BASE gives BASE."""
+        if any(b.attention is None for b in self.anatomy.blocks):
+            return "its attention does not go through transformers' interface"
+        if any(not isinstance(x, Tensor) or x.shape[:2] != self.ids.shape for x, _, _ in self.inputs):
+            return "its blocks do not take one hidden state a position"
+        try:
+            # one row from the bottom, one that joins half-way, both with all but the first half of the positions
+            found = self.walk([(0, []), (self.anatomy.layers // 2, [])], self.length // 2)
+        except Exception as error:
+            return f"its blocks cannot be called by themselves ({type(error).__name__}: {error})"
+        apart = float((found - self.base).abs().max() / self.base.abs().max().clamp(min=1.0))
+        loose = TOLERANCE if self.base.dtype in (torch.float32, torch.float64) else 5e-2
+        return None if apart <= loose else f"walking its blocks is off by {apart:.1e}"
+
+    @torch.no_grad()
+    def walk(self, rows: Sequence[tuple[int, Sequence[Action]]], first: int) -> Tensor:
+        """Logits (R, P, V) of rows that are BASE below their layer and left of position `first`.
+
+        `rows` are (layer at which the row joins, its actions), sorted by layer. Layer 0 includes the embeddings.
+        """
+        starting: list[Action] = []
+        inside: list[Action] = []
+        ending: list[Action] = []
+        for number, (_, acting) in enumerate(rows):
+            for action in acting:
+                action.row = number
+                (starting if action.site in STARTS else ending if action.site in ENDS else inside).append(action)
+        first = min(first, self.length - self.looked)
+        layers = [layer for layer, _ in rows]
+        hidden: Tensor | None = None
+        with self._watched(inside) as run:
+            for number, block in enumerate(self.anatomy.blocks):
+                joining = layers.count(number)
+                if joining:
+                    base = self.inputs[number][0][:, first:].expand(joining, -1, -1)  # (J, T - first, D)
+                    new = self._entered(starting, joining, first) if number == 0 and starting else base
+                    hidden = new if hidden is None else torch.cat([hidden, new])
+                if hidden is None:
+                    continue
+                _, args, kwargs = self.inputs[number]
+                self._clock(run, len(hidden), first)
+                with self._prefixed(number, first), self._trimmed(number):
+                    output = block.module(hidden, *_cut(args, self.length, first), **self._cut_kwargs(kwargs, first))
+                hidden = output[0] if isinstance(output, tuple) else output
+        assert hidden is not None  # every row joins somewhere
+        return self._ended(ending, hidden[:, -self.looked :])
+
+    @contextmanager
+    def _watched(self, actions: Sequence[Action]) -> Iterator[Pass]:
+        """Hooks for `actions` while the caller says where in the text each call is."""
+        with watched(self.anatomy, actions, clocked=False) as run:
+            yield run
+
+    def _clock(self, run: Pass, rows: int, first: int) -> None:
+        """Tell the pass that the next call brings the positions from `first` on, for so many rows."""
+        run.padding, run.lengths = [0] * rows, [self.prompt_length] * rows
+        run.past, run.columns = first, self.length - first
+
+    def _cut_kwargs(self, kwargs: dict[str, Any], first: int) -> dict[str, Any]:
+        """Keyword arguments for positions from `first` on. The mask stays whole: our attention cuts it itself."""
+        return {k: v if k == "attention_mask" else _cut(v, self.length, first) for k, v in kwargs.items()}
+
+    @contextmanager
+    def _prefixed(self, number: int, first: int) -> Iterator[None]:
+        """Inside, this layer's attention sees BASE's keys and values in front of the rows' own."""
+        module, kept = self.anatomy.blocks[number].attention, self.before[number]
+        assert module is not None
+        assert kept is not None
+        inner.PREFIXES[module] = inner.Prefix(kept["k"][:, :first], kept["v"][:, :first])
+        try:
+            yield
+        finally:
+            inner.PREFIXES.pop(module, None)
+
+    @contextmanager
+    def _trimmed(self, number: int) -> Iterator[None]:
+        """Inside, the last block's MLP sees only the position that the metric looks at.
+
+        What the MLP gives there is then added at every position by broadcasting; only the last one is read.
+        """
+        point = self.anatomy.blocks[number].points.get("resid_mid")
+        if number != self.anatomy.layers - 1 or self.looked != 1 or point is None or point.side != "in":
+            yield
+            return
+
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if args and args[0].ndim == 3:  # some families flatten rows and positions on the way
+                return (args[0][:, -1:], *args[1:]), kwargs
+            return None
+
+        handle = point.module.register_forward_pre_hook(hook, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _entered(self, actions: Sequence[Action], rows: int, first: int) -> Tensor:
+        """Block 0's input (rows, T - first, D) under tweaks of the embeddings: the model's own start, up to there."""
+        found: list[Tensor] = []
+
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found.append(args[0] if args else kwargs["hidden_states"])
+            raise _Stop
+
+        with self._watched(actions) as run, suppress(_Stop):
+            self._clock(run, rows, 0)
+            handle = self.anatomy.blocks[0].module.register_forward_pre_hook(hook, with_kwargs=True)
+            try:
+                self.living.hf(input_ids=self.ids.expand(rows, -1), use_cache=False)
+            finally:
+                handle.remove()
+        return found[0][:, first:]
+
+    def _ended(self, actions: Sequence[Action], hidden: Tensor) -> Tensor:
+        """Logits (R, P, V) of the last block's output (R, P, D): the model's own end, with its blocks stood in for."""
+        rows, positions = hidden.shape[:2]
+        stood: list[Any] = []
+        with self._watched(actions) as run:
+            self._clock(run, rows, self.length - positions)
+            try:
+                for number, block in enumerate(self.anatomy.blocks):
+                    module: Any = block.module
+                    module.forward = _stand_in(hidden, self.tuples[number])
+                    stood.append(module)
+                return self.living.hf(input_ids=self.ids[:, -positions:].expand(rows, -1), use_cache=False).logits
+            finally:
+                for module in stood:
+                    del module.forward
+
+
+def _stand_in(hidden: Tensor, as_tuple: bool) -> Any:
+    """A block's forward that gives `hidden`, whatever it is given."""
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return (hidden,) if as_tuple else hidden
+
+    return forward
+
+
+def joins(living: Living, row: Row) -> int:
+    """The first layer at which a row may differ from BASE; the last one for what changes nothing before the end."""
+    last = living.anatomy.layers - 1
+    return min((0 if a.site in STARTS else last if a.layer is None else a.layer for a in row.actions), default=last)
