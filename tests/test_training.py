@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,25 +31,37 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # `training` is no part of the package: it runs from the repository's root
 
-from training import log  # noqa: E402
-from training.__main__ import main  # noqa: E402
+from training import log, mixture  # noqa: E402
+from training.__main__ import beginning, main  # noqa: E402
 from training.card import END, START  # noqa: E402
 from training.corpus import SEPARATOR, CorpusError, Source, is_heldout, read_folder  # noqa: E402
 from training.credits import KNOWN, licence  # noqa: E402
 from training.credits import credits as credits_of  # noqa: E402
 from training.files import CannotWrite, write_folder, write_whole  # noqa: E402
 from training.learner import CheckpointError, Learner, new_model  # noqa: E402
+from training.loss import ROWS, head_loss  # noqa: E402
 from training.measure import Score, predicted, score, token_bytes  # noqa: E402
+from training.muon import Muon  # noqa: E402
 from training.ngram import NGram, discounts  # noqa: E402
 from training.recipe import Recipe  # noqa: E402
-from training.stream import STAGES, Tokens, batch, encode, stage_at  # noqa: E402
-from training.train import Diverged, train  # noqa: E402
+from training.stream import STAGES, Stage, Tokens, batch, encode, read, stage_at  # noqa: E402
+from training.train import KEPT, Diverged, moments, train  # noqa: E402
 from training.vocabulary import train_tokenizer  # noqa: E402
 
-TINY = Recipe(layers=2, heads=2, width=32, vocabulary=400, context=64, tokens=16 * 256, batch_tokens=256, warmup=0.3)
+TINY = Recipe(
+    layers=2,
+    heads=2,
+    width=32,
+    vocabulary=400,
+    context=64,
+    tokens=16 * 256,
+    batch_tokens=256,
+    warmup=0.3,
+    generated=0,
+)
 FLAGS = [
     part
-    for name in ("layers", "heads", "width", "vocabulary", "context", "tokens", "batch_tokens", "warmup")
+    for name in ("layers", "heads", "width", "vocabulary", "context", "tokens", "batch_tokens", "warmup", "generated")
     for part in ("--" + name.replace("_", "-"), str(getattr(TINY, name)))
 ]
 
@@ -76,7 +90,7 @@ def random_tokens(name: str = "noise", length: int = 5000, seed: int = 0) -> Tok
     dice = np.random.default_rng(seed)
     steps = np.where(dice.random(length) < 0.8, 1, dice.integers(0, TINY.vocabulary, length))
     ids = (np.cumsum(steps) % TINY.vocabulary).astype(np.uint16)
-    return Tokens(name, True, ids, np.flatnonzero(ids == 0) + 1)
+    return read(name, "large", ids, 0)
 
 
 ONE_BYTE_EACH = np.ones(TINY.vocabulary, dtype=int)
@@ -198,6 +212,62 @@ def test_rows_are_never_longer_than_the_context() -> None:
     assert [stage_at(x, 100).length for x in (0, 0.5, 0.9, 1)] == [64, 100, 100, 100]
 
 
+def test_the_stages_name_what_there_is_and_share_out_all_of_it() -> None:
+    for stage in STAGES:
+        assert sum(stage.mix.values()) == pytest.approx(1)
+        assert set(stage.mix) <= {"large", "small", "few", "many", *mixture.DOCUMENTS}
+    assert [s.until for s in STAGES] == sorted({s.until for s in STAGES})
+    assert STAGES[-1].until == 1
+    assert set().union(*(s.mix for s in STAGES)) == {"large", "small", "few", "many", *mixture.DOCUMENTS}
+
+
+def same_ids(group: str, ids: int, document: int, documents: int, generated: bool) -> Tokens:
+    """A source whose every token is `ids`, so that a batch tells where its tokens are from."""
+    return Tokens(
+        group, group, np.full(document * documents, ids, np.uint16), np.arange(documents) * document, generated
+    )
+
+
+@pytest.mark.parametrize("there", [("large", "small", "facts", "lists"), ("large", "lists"), ("facts", "lists")])
+def test_tokens_have_the_shares_of_the_mix_and_those_there_take_over_for_others(there: tuple[str, ...]) -> None:
+    mix = {"large": 0.4, "small": 0.1, "facts": 0.2, "lists": 0.25, "chat": 0.05}
+    made = {
+        "large": same_ids("large", 1, 3000, 4, False),
+        "small": same_ids("small", 2, 800, 5, False),
+        "facts": same_ids("facts", 3, 5, 300, True),
+        "lists": same_ids("lists", 4, 20, 200, True),
+    }
+    sources = [made[name] for name in there]
+    counts = np.zeros(5)
+    for number in range(24):
+        rows = batch(sources, Stage(1.0, 256, mix), 256 * 50, 0, number)
+        assert rows.shape == (50, 256)
+        counts += np.bincount(rows.ravel(), minlength=5)
+    present = sum(mix[name] for name in there)
+    for name in there:
+        assert counts[made[name].ids[0]] / counts.sum() == pytest.approx(mix[name] / present, abs=0.025)
+    assert counts[0] == 0
+
+
+def test_a_row_of_generated_text_holds_whole_documents_with_one_end_between() -> None:
+    dice = np.random.default_rng(0)
+    documents = [tuple(dice.integers(1, 400, dice.integers(3, 12)).tolist()) for _ in range(9)]
+
+    def kind(name: str, of: list[tuple[int, ...]]) -> Tokens:  # as `encode` writes: nothing behind the last one
+        return read(name, name, np.array([i for d in of for i in (0, *d)], dtype=np.uint16), 0, True)
+
+    mix = {"facts": 0.5, "chat": 0.5}
+    met = set()
+    for row in batch([kind("facts", documents[:4]), kind("chat", documents[4:])], Stage(1.0, 64, mix), 64 * 200, 0, 0):
+        *whole, cut = "".join(f" {i}" for i in row).split(" 0")
+        found = [tuple(map(int, part.split())) for part in whole]
+        assert set(found) <= set(documents)
+        part = tuple(map(int, cut.split()))
+        assert any(d[: len(part)] == part for d in documents)
+        met |= set(found)
+    assert met == set(documents)
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -237,8 +307,10 @@ def test_tokens_of_another_corpus_are_not_used(tmp_path: Path) -> None:
     cache = tmp_path / "a.train.npy"
     first = encode(source, source.train, tokenizer, cache)
     assert np.array_equal(encode(source, source.train, tokenizer, cache).ids, first.ids)
-    with pytest.raises(CorpusError, match="3 documents, the corpus 2"):
-        encode(source, source.train[:2], tokenizer, cache)
+    for other in (source.train[:2], ("one two three four five", *source.train[1:])):  # the second as many documents
+        with pytest.raises(CorpusError, match="from another text"):
+            encode(source, other, tokenizer, cache)
+    assert len(set(tmp_path.glob("a.train.*.npy"))) == 1
 
 
 # ---- scores ----
@@ -280,11 +352,98 @@ def test_bytes_of_tokens_are_the_bytes_of_their_text(tmp_path: Path) -> None:
 # ---- training, and going on ----
 
 
-def test_learning_learns(tmp_path: Path) -> None:
-    learn(tmp_path)
+@pytest.mark.parametrize("half", [False, True])
+def test_learning_learns(half: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.learner.has_bfloat16", lambda device: half)
+    assert learn(tmp_path).half is half
     losses = [loss for *_, loss in curve(tmp_path)]
     assert len(losses) == TINY.steps == 16
     assert np.mean(losses[-4:]) < np.mean(losses[:4]) - 0.1
+
+
+def test_muon_is_torchs_muon() -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(shape) for shape in ((12, 40), (40, 12), (16, 16), (16, 16))]
+    moves = [[torch.randn_like(p) * 0.1 + p * 0.3 for p in start] for _ in range(6)]
+
+    def after(kind: Any, lr: float, **more: Any) -> torch.Tensor:  # how far all entries have moved
+        params = [torch.nn.Parameter(p.clone()) for p in start]
+        optimizer = kind(params, lr=lr, weight_decay=0.5, momentum=0.9, **more)
+        for grads in moves:
+            for p, grad in zip(params, grads, strict=True):
+                p.grad = grad.clone()
+            optimizer.step()
+        return torch.cat([(p.detach() - q).flatten() for p, q in zip(params, start, strict=True)])
+
+    theirs = after(torch.optim.Muon, 0.05, adjust_lr_fn="match_rms_adamw")
+    assert (after(Muon, 0.05) - theirs).norm() < 0.01 * theirs.norm()  # theirs is bfloat16
+    assert (after(Muon, 0.0525) - theirs).norm() > 0.04 * theirs.norm()
+    assert (after(Muon, 0.05) - theirs).norm() > 0
+
+
+@pytest.mark.parametrize("rows", [3, ROWS, 2 * ROWS + 37])
+def test_the_loss_by_the_piece_is_cross_entropy_with_its_gradients(rows: int) -> None:
+    dice = torch.Generator().manual_seed(rows)
+    hidden, head = (torch.randn(n, 7, generator=dice, dtype=torch.float64, requires_grad=True) for n in (rows, 11))
+    targets = torch.randint(11, (rows,), generator=dice)
+
+    def found(loss: torch.Tensor) -> list[torch.Tensor]:
+        return [loss.detach(), *torch.autograd.grad(3 * loss, (hidden, head))]
+
+    slow = found(F.cross_entropy(hidden @ head.T, targets))
+    for mine, theirs in zip(found(head_loss(hidden, head, targets)), slow, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+    for mine, theirs in zip(found(head_loss(hidden, head, (targets + 1) % 11)), slow, strict=True):
+        assert (mine - theirs).norm() > 1e-3 * theirs.norm()
+
+
+def test_pieces_give_the_gradients_of_the_whole_and_workers_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.learner.has_bfloat16", lambda device: False)
+    ids = random_tokens().ids[: 5 * 64].reshape(5, 64).astype("int64")
+
+    def step(piece: int, workers: int) -> list[torch.Tensor]:
+        monkeypatch.setattr("training.learner.PIECE", piece)
+        torch.set_num_threads(workers)
+        learner = Learner(TINY, tmp_path / "none.pt", compile=False)
+        torch.set_num_threads(1)
+        loss = learner._pieces(torch.from_numpy(ids))
+        grads = [p.grad for p in learner.model.parameters() if p.grad is not None]
+        assert len(grads) == len(list(learner.model.parameters()))
+        again = Learner(TINY, tmp_path / "none.pt", compile=False)
+        again._pieces(torch.from_numpy(ids))
+        again.learn(ids)
+        learner.learn(ids)
+        assert same_weights(again, learner)
+        return [loss, *grads]
+
+    whole, pieces, both = step(9999, 1), step(128, 1), step(128, 2)  # one of five rows; two, two and one
+    assert all(torch.equal(a, b) for a, b in zip(pieces, both, strict=True))
+    for a, b in zip(pieces, whole, strict=True):
+        assert (a - b).norm() <= 1e-5 * b.norm()
+    assert not all(torch.equal(a, b) for a, b in zip(pieces, whole, strict=True))
+    with torch.no_grad():
+        model = new_model(TINY)
+        slow = model(torch.from_numpy(ids), labels=torch.from_numpy(ids)).loss
+    assert whole[0].item() == pytest.approx(slow.item(), rel=1e-5)
+
+
+def test_weights_are_kept_at_moments_that_are_spaced_evenly_in_their_logarithm(tmp_path: Path) -> None:
+    for steps in (1, 16, 700, 2929):
+        found = sorted(moments(steps))
+        assert (found[0], found[-1]) == (0, steps)
+    assert len(found) == KEPT == 12
+    spacing = math.log(found[-1]) / 10
+    assert [math.log(n) for n in found[1:]] == pytest.approx([i * spacing for i in range(11)], abs=0.11)
+    assert [math.log(n) for n in found[5:]] == pytest.approx([i * spacing for i in range(4, 11)], abs=0.02)
+
+    kept: dict[int, torch.Tensor] = {}
+    last = learn(tmp_path, keep=lambda model, step: kept.update({step: model.transformer.wte.weight.detach().clone()}))
+    assert set(kept) == moments(TINY.steps) == {0, 1, 2, 3, 4, 5, 7, 9, 12, 16}
+    assert torch.equal(kept[0], new_model(TINY).transformer.wte.weight)
+    assert torch.equal(kept[16], last.model.transformer.wte.weight)
+    assert not torch.equal(kept[12], kept[16])
 
 
 CHILD = """
@@ -292,7 +451,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.test_training import Score, learn
-learn(Path(sys.argv[1]), save_seconds=0, watch=lambda *_: time.sleep(0.1) or {{"noise": Score(1.0, 1, 1)}})
+learn(Path(sys.argv[1]), save_seconds=0, watch=lambda *_: time.sleep(0.1) or ({{"noise": Score(1.0, 1, 1)}}, {{}}))
 """
 
 
@@ -317,6 +476,64 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path) 
     assert same_weights(unbroken, resumed)
     assert curve(broken) == curve(tmp_path / "unbroken")
     assert not same_weights(unbroken, learn(tmp_path / "other", replace(TINY, seed=1)))
+
+
+class Enough(KeyboardInterrupt):
+    """Raised in place of measuring."""
+
+
+def grow_generated(corpus: Path, out: Path, pause: float = 0.0) -> None:
+    """The whole command up to its measuring, on few generated documents, with a checkpoint after every step."""
+
+    def no_more(*_: Any, **__: Any) -> None:
+        raise Enough
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixture, "DOCUMENTS", dict.fromkeys(mixture.DOCUMENTS, 40))
+        patch.setattr(mixture, "HELDOUT", 2)
+        patch.setattr(mixture, "STRING_TOKENS", 2000)
+        patch.setattr("training.__main__.train", partial(train, save_seconds=0, log_seconds=0))
+        patch.setattr("training.__main__.score", lambda *_, **__: Score(1.0, 1, 1))
+        patch.setattr("training.__main__.glance", lambda *_: time.sleep(pause) or {})
+        patch.setattr("training.__main__.evaluate", no_more)
+        flags = ["--no-compile", "--threads", "1", "--heldout", "0.1", *FLAGS, "--generated", "1"]
+        assert main([str(corpus), str(out), *flags]) == 130  # as if stopped while measuring
+
+
+GROWING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.test_training import grow_generated
+grow_generated(Path(sys.argv[1]), Path(sys.argv[2]), pause=0.1)
+"""
+
+
+def test_a_run_with_generated_text_killed_goes_on_to_the_same_curve(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    grow_generated(corpus, unbroken)
+    command = [sys.executable, "-c", GROWING.format(root=str(ROOT)), str(corpus), str(broken)]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None and len(curve(broken)) < 5:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    reached = torch.load(broken / "checkpoint.pt", weights_only=True)
+    assert 0 < reached["step"] < TINY.steps
+    assert reached["recipe"]["generated"] == 1
+    grow_generated(corpus, broken)
+    assert len(curve(unbroken)) == TINY.steps
+    assert curve(broken) == curve(unbroken)
+    ends = [torch.load(out / "checkpoint.pt", weights_only=True)["model"] for out in (unbroken, broken)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert list((broken / "work").glob("chat.train.*.npy"))
+
+    learn(tmp_path / "books alone")
+    assert curve(tmp_path / "books alone") != curve(unbroken)
+    before = (broken / "checkpoint.pt").read_bytes()
+    assert main([str(corpus), str(broken), "--heldout", "0.1", *FLAGS]) == 2  # --generated 0
+    assert (broken / "checkpoint.pt").read_bytes() == before
 
 
 def test_the_learning_rate_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -519,9 +736,91 @@ def test_the_model_folder_is_what_transformers_loads(grown: Path) -> None:
     assert model.float().generate(**text, max_new_tokens=4, do_sample=False).shape[1] > text["input_ids"].shape[1]
 
     trained = Learner(TINY, grown / "checkpoint.pt", compile=False).model.eval()
+    kept = {int(p.name): p for p in (grown / "steps").iterdir()}
+    assert set(kept) == moments(TINY.steps)
+    first, last = (AutoModelForCausalLM.from_pretrained(kept[step]).transformer.wte.weight for step in (0, TINY.steps))
+    assert torch.equal(first, new_model(TINY).transformer.wte.weight.half())
+    assert torch.equal(last, trained.transformer.wte.weight.half())
     with torch.no_grad():
         apart = (trained(text["input_ids"]).logits - model(text["input_ids"]).logits).abs().max().item()
     assert 0 < apart < 0.02  # half precision, and nothing else
+
+
+def test_the_model_folder_needs_no_invivo(grown: Path, tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["invivo"] = sys.modules["training"] = None  # importing either is an error
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, tokenizer = (auto.from_pretrained(sys.argv[1]) for auto in (AutoModelForCausalLM, AutoTokenizer))
+ids = model.generate(**tokenizer("The bird", return_tensors="pt"), max_new_tokens=5, min_new_tokens=5, do_sample=False)
+print(len(tokenizer("The bird").input_ids), ids.shape[1], type(model).__module__)
+try:
+    import invivo
+except ImportError:
+    print("without")
+"""
+    command = [sys.executable, "-c", script, str(grown / "model")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    numbers, last = done.stdout.strip().split("\n")
+    read, length, module = numbers.split()
+    assert int(length) == int(read) + 5
+    assert (module, last) == ("transformers.models.gpt2.modeling_gpt2", "without")
+
+
+def test_a_run_can_start_from_the_weights_of_a_folder(grown: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    weights, digest = beginning(grown / "model", tmp_path / "out" / "model", TINY.heads)
+    assert len(digest) == 64
+    assert weights is not None
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (tmp_path / "out" / "model" / name).read_bytes() == (grown / "model" / name).read_bytes()
+    assert not (tmp_path / "out" / "model" / "model.safetensors").exists()
+    ids = random_tokens(seed=5).ids[:256].reshape(4, 64).astype("int64")
+    with torch.no_grad():
+        rows = torch.from_numpy(ids)
+        folder = AutoModelForCausalLM.from_pretrained(grown / "model").float()(rows, labels=rows).loss.item()
+    recipe = replace(TINY, start=digest)
+    learner = Learner(recipe, tmp_path / "checkpoint.pt", start=weights, compile=False)
+    assert learner.learn(ids)[0].item() == pytest.approx(folder, rel=1e-5)
+    assert abs(Learner(TINY, tmp_path / "no.pt", compile=False).learn(ids)[0].item() - folder) > 0.05
+    learner.save()
+    with pytest.raises(CheckpointError, match=rf"start was {digest}, is none\n"):
+        Learner(TINY, tmp_path / "checkpoint.pt", compile=False)
+    assert beginning(None, tmp_path / "none", TINY.heads) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--width", "64"], r"another shape.*wte\.weight is \(400, 32\) there, \(400, 64\) here"),
+        (["--layers", "1"], r"another shape.*h\.1\.[a-z_.0-9]+ is .* there, missing here"),
+        (["--layers", "3"], r"another shape.*h\.2\.[a-z_.0-9]+ is missing there"),
+        (["--vocabulary", "300"], r"vocabulary of 400, not 300"),
+        (["--heads", "4"], r"has 2 heads, not 4"),
+    ],
+)
+def test_weights_of_another_shape_are_refused(
+    flags: list[str], words: str, grown: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(grown.parent / "corpus"), str(tmp_path / "out"), "--no-compile", "--heldout", "0.1", *FLAGS, *flags]
+    assert main([*command, "--start-from", str(grown / "model")]) == 2
+    err = capsys.readouterr().err
+    assert re.search(rf"^error: .*{words}", err, re.MULTILINE)
+    assert re.search(rf"^hint: .*{flags[0]}", err, re.MULTILINE)
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+def test_a_folder_without_weights_is_nothing_to_start_from(
+    grown: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(grown.parent / "corpus"), str(tmp_path / "out"), *FLAGS, "--start-from", str(grown.parent)]
+    assert main(command) == 2
+    err = capsys.readouterr().err
+    assert "has no model.safetensors and no tokenizer.json" in err
+    assert "hint: name a model folder" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_is_measured_and_the_card_is_the_report(grown: Path) -> None:

@@ -6,32 +6,38 @@ The same command goes on where it was stopped or killed. OUT/model is the model 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 import torch
 import transformers
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from invivo.errors import InvivoError
 
-from . import log
+from . import log, mixture
+from .behaviours import glance, words_of
 from .card import card, fill
 from .corpus import CorpusError, Source, read_folder
 from .credits import credits
-from .evaluate import evaluate
+from .evaluate import WEIGHTS, evaluate
 from .export import export
-from .files import write_whole
+from .files import write_folder, write_whole
 from .learner import CheckpointError, Learner
 from .measure import score, token_bytes
 from .recipe import Recipe
 from .stream import Tokens, encode
 from .train import train
 from .vocabulary import train_tokenizer
+
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -42,14 +48,24 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("corpus", type=Path, help="folder with *.txt or *.txt.xz, documents split by <|endoftext|>")
     parser.add_argument("out", type=Path, help="folder for tokens, checkpoint, log, and at the end the model")
     parser.add_argument("--name", default="fruitfly", help="what the model card calls the model")
+    parser.add_argument("--start-from", type=Path, help="a model folder whose weights and tokenizer to start from")
     parser.add_argument("--heldout", type=float, default=0.03, help="share of documents held out")
     parser.add_argument("--finish", action="store_true", help="train no further: measure the last checkpoint")
-    parser.add_argument("--page", type=Path, help="a Markdown page whose figures are to be brought up to date")
+    parser.add_argument("--eval", dest="texts", type=Path, help="a folder with blimp/*.jsonl.xz to measure grammar on")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        action="append",
+        default=[],
+        help="a Markdown page whose figures are to be brought up to date; may be given again",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
     parser.add_argument("--no-compile", action="store_true", help="skip torch.compile (slower, starts at once)")
     group = parser.add_argument_group("recipe", "What decides the outcome. Only tokens may change when going on.")
     for field in fields(Recipe):
+        if field.name == "start":
+            continue  # said by --start-from
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             type=type(field.default),
@@ -95,14 +111,43 @@ def tokens_for(
     return reading, [t for t in heldout if len(t.ids) > 1]
 
 
+def beginning(folder: Path | None, model: Path, heads: int) -> tuple[dict[str, torch.Tensor] | None, str]:
+    """The weights to start from and their SHA-256. The tokenizer that belongs to them is put into `model`."""
+    if folder is None:
+        return None, ""
+    missing = [name for name in (WEIGHTS, *TOKENIZER, "config.json") if not (folder / name).exists()]
+    if missing:
+        raise CheckpointError(
+            f"{folder} has no {' and no '.join(missing)}: nothing to start from", hint="name a model folder"
+        )
+    heads_there = json.loads((folder / "config.json").read_text()).get("n_head")
+    if heads_there != heads:  # the weights have one shape whatever the number of heads
+        raise CheckpointError(f"{folder} has {heads_there} heads, not {heads}", hint=f"give --heads {heads_there}")
+    if not (model / TOKENIZER[0]).exists():
+        write_folder(model, lambda part: [shutil.copy(folder / name, part) for name in TOKENIZER])
+    if (model / TOKENIZER[0]).read_bytes() != (folder / TOKENIZER[0]).read_bytes():
+        raise CheckpointError(
+            f"{model} has another tokenizer than {folder}, so its weights would read other tokens",
+            hint="use another output folder",
+        )
+    weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    return weights, hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
 def run(given: argparse.Namespace) -> None:
     """All stages; those that were done before take no time."""
-    recipe = Recipe(**{f.name: getattr(given, f.name) for f in fields(Recipe)})
+    start, digest = beginning(given.start_from, given.out / "model", given.heads)
+    recipe = Recipe(**{f.name: getattr(given, f.name) for f in fields(Recipe) if f.name != "start"}, start=digest)
     out, folder, diary = given.out, given.out / "model", given.out / "log.jsonl"
     sources = read_folder(given.corpus, given.heldout)
+    if recipe.generated:
+        talk("writing the generated texts")
+        sources += mixture.written()
     tokenizer = tokenizer_for(sources, recipe, folder)
     bytes_of = token_bytes(tokenizer)
     reading, heldout = tokens_for(sources, tokenizer, out / "work", recipe.context)
+    if recipe.generated:
+        reading += mixture.drawn(recipe.vocabulary, cast(int, tokenizer.eos_token_id or 0))
 
     torch.set_num_threads(given.threads)
     compiler = given.device != "cpu" or any(map(shutil.which, ("g++", "clang++")))
@@ -111,17 +156,21 @@ def run(given: argparse.Namespace) -> None:
     checkpoint = out / "checkpoint.pt"
     if given.finish and not checkpoint.exists():
         raise CheckpointError(f"{checkpoint} does not exist: there is nothing to finish", hint="leave out --finish")
-    learner = Learner(recipe, checkpoint, device=given.device, compile=compiler and not given.no_compile)
+    learner = Learner(recipe, checkpoint, start=start, device=given.device, compile=compiler and not given.no_compile)
     if not given.finish:
         train(
             learner,
             reading,
             diary,
             bytes_of=bytes_of,
-            watch=lambda model, length: {t.name: score(model, t.ids, bytes_of, length, rows=48) for t in heldout},
+            watch=lambda model, length: (
+                {t.name: score(model, t.ids, bytes_of, length, rows=16 if t.generated else 48) for t in heldout},
+                glance(model, tokenizer) if recipe.generated else {},
+            ),
+            keep=lambda model, step: export(model, out / "steps" / f"{step:06d}"),
         )
 
-    talk(f"measuring {folder}: the model and its yardsticks on all held-out text")
+    talk(f"measuring {folder}: held-out text with its yardsticks, then what the model does")
     export(learner.model, folder)
     report = evaluate(
         folder,
@@ -133,14 +182,18 @@ def run(given: argparse.Namespace) -> None:
         reading=reading,
         heldout=heldout,
         device=given.device,
+        words=words_of(document for source in sources for document in source.train),
+        start_from=given.start_from,
+        texts=given.texts,
+        say=talk,
     )
     write_whole(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     named = credits(given.corpus)
     if named:
         write_whole(folder / "CREDITS.txt", named.encode())
     write_whole(folder / "README.md", card(report, given.name, named is not None).encode())
-    if given.page:
-        fill(given.page, report)
+    for page in given.page:
+        fill(page, report)
     print(folder)
 
 

@@ -24,18 +24,27 @@ class CorpusError(InvivoError):
     """The folder cannot be trained on."""
 
 
+SMALL_CHARACTERS = 8_000_000  # a file of less is weighted up in the mix
+
+
 @dataclass(frozen=True)
 class Source:
-    """One file of the folder: its documents, split into train and held-out."""
+    """One file of the folder, or one kind of generated text: its documents, split into train and held-out."""
 
     name: str
     train: tuple[str, ...]
     heldout: tuple[str, ...]
+    generated: bool = False
 
     @property
-    def small(self) -> bool:
-        """Whether the file is small enough (under 8 MB of text) to be weighted up in the mix."""
-        return sum(map(len, self.train)) < 8_000_000
+    def group(self) -> str:
+        """What the mix calls it: a kind of generated text by its own name, a file by its size."""
+        return self.name if self.generated else "small" if self.characters < SMALL_CHARACTERS else "large"
+
+    @property
+    def characters(self) -> int:
+        """Of training text."""
+        return sum(map(len, self.train))
 
 
 def clean(text: str) -> str:

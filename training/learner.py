@@ -1,7 +1,9 @@
 """What learns: a GPT-2 with its optimisers at some step, which can be saved, loaded, and moved on by one batch.
 
-Weight matrices of the blocks are trained by Muon (Jordan et al. 2024, torch.optim.Muon), everything else by AdamW.
-bfloat16 autocast and torch.compile: on two CPU cores the second alone nearly doubled the tokens per second.
+Weight matrices of the blocks are trained by Muon (`muon.py`), everything else by AdamW. Where the machine has
+instructions for bfloat16, it is used, and torch.compile with it. Elsewhere float32 in pieces that stay in the
+processor's cache (1,024 tokens, and the head's loss by the piece, `loss.py`), where compiling gained 3 % and cost a
+minute.
 
 A step depends on the checkpoint and on the batch, on nothing else: no random number is drawn after the first weights.
 So a run that was killed and resumed is, on one thread without torch.compile, bit for bit the run that was not.
@@ -10,6 +12,7 @@ So a run that was killed and resumed is, on one thread without torch.compile, bi
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +27,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from invivo.errors import InvivoError
 
 from .files import write_whole
+from .loss import head_loss
+from .muon import Muon
 from .recipe import Recipe
+
+PIECE = 1024  # tokens that go through a CPU without bfloat16 at a time
 
 
 class CheckpointError(InvivoError):
@@ -47,8 +54,13 @@ def new_model(recipe: Recipe) -> GPT2LMHeadModel:
         eos_token_id=0,
         activation_function="gelu_pytorch_tanh",
     )
-    config._attn_implementation = "eager"
     return GPT2LMHeadModel(config)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 are faster than in float32 there."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type != "cpu" or bool(supported())
 
 
 def optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -57,11 +69,23 @@ def optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Optim
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [
-        torch.optim.Muon(
-            matrices, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-        ),
+        Muon(matrices, lr=recipe.muon_rate, weight_decay=recipe.weight_decay),
         torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
+
+
+def begin_from(model: GPT2LMHeadModel, start: dict[str, torch.Tensor]) -> None:
+    """Give `model` the weights `start`, which must be all of its own and no others."""
+    own = {name: tuple(p.shape) for name, p in model.named_parameters()}  # the head is the embedding, named once
+    given = {name: tuple(p.shape) for name, p in start.items() if name != "lm_head.weight"}
+    for name in own | given:
+        if own.get(name) != given.get(name):
+            raise CheckpointError(
+                "the weights to start from have another shape than the recipe: "
+                f"{name} is {given.get(name, 'missing')} there, {own.get(name, 'missing')} here",
+                hint="give --layers, --width, --vocabulary and --context as they were made with",
+            )
+    model.load_state_dict({name: start[name] for name in own}, strict=False)
 
 
 def read_checkpoint(path: Path, recipe: Recipe, device: str) -> dict[str, Any]:
@@ -74,7 +98,7 @@ def read_checkpoint(path: Path, recipe: Recipe, device: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is no checkpoint of this trainer ({type(error).__name__})", hint=elsewhere
         ) from error
-    now = asdict(recipe)
+    was, now = ({name: "none" if value == "" else value for name, value in r.items()} for r in (was, asdict(recipe)))
     differ = [
         f"{name} was {was.get(name)}, is {now.get(name)}"
         for name in was | now
@@ -88,10 +112,24 @@ def read_checkpoint(path: Path, recipe: Recipe, device: str) -> dict[str, Any]:
 class Learner:
     """A model after `step` batches and `seen` tokens, and what it takes to go on."""
 
-    def __init__(self, recipe: Recipe, checkpoint: Path, *, device: str = "cpu", compile: bool = True) -> None:
-        """Start anew, or where `checkpoint` stopped. Raises CheckpointError if that does not fit."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        checkpoint: Path,
+        *,
+        start: dict[str, torch.Tensor] | None = None,
+        device: str = "cpu",
+        compile: bool = True,
+    ) -> None:
+        """Start anew, from the weights `start`, or where `checkpoint` stopped. CheckpointError if that does not fit."""
         self.recipe, self.path, self.device = recipe, checkpoint, torch.device(device)
         self.model = new_model(recipe)
+        self.half = has_bfloat16(self.device)
+        self.workers = ThreadPoolExecutor(torch.get_num_threads())
+        # Compiled, eager attention is a little faster: bfloat16 SDPA is slow backwards on a CPU.
+        self.model.config._attn_implementation = "eager" if self.half else "sdpa"
+        if start is not None:
+            begin_from(self.model, start)
         self.model.to(self.device)  # pyright: ignore[reportArgumentType]
         self.model.train()
         self.optimizers = optimizers(self.model, recipe)
@@ -110,26 +148,56 @@ class Learner:
             self.step, self.seen = state["step"], state["seen"]
         # A schedule begins by setting the rate of last_epoch + 1. The rate that it scales is kept by the optimiser.
         self.schedules = [LambdaLR(o, recipe.rate, last_epoch=self.step - 1) for o in self.optimizers]
-        self.loss = torch.compile(self._loss, dynamic=False) if compile else self._loss
+        self.loss = torch.compile(self._loss, dynamic=False) if compile and self.half else self._loss
 
     def _loss(self, ids: torch.Tensor) -> torch.Tensor:
         """(B, T) tokens -> mean nats per token."""
-        hidden = self.model.transformer(ids, use_cache=False).last_hidden_state[:, :-1]  # (B, T-1, D)
-        logits = self.model.lm_head(hidden)  # (B, T-1, V)
-        return F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+        hidden = self.model.transformer(ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)  # (B(T-1), D)
+        if not self.half:
+            return head_loss(hidden, self.model.lm_head.weight, ids[:, 1:].flatten())
+        return F.cross_entropy(self.model.lm_head(hidden).float(), ids[:, 1:].flatten())
+
+    def _halved(self, rows: torch.Tensor) -> torch.Tensor:
+        """Loss and gradients of all rows at once, in bfloat16."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            loss = self.loss(rows)
+        loss.backward()
+        return loss.detach()
+
+    def _pieces(self, rows: torch.Tensor) -> torch.Tensor:
+        """Loss and gradients piece by piece, each core at its own piece, summed in the order of the pieces.
+
+        Threads inside an operation wait for each other some hundred times a step; with other work on the machine that
+        made a step five times slower. Here they wait once.
+        """
+        params = list(self.model.parameters())
+
+        def one(piece: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+            torch.set_num_threads(1)  # counts for this worker's operations
+            loss = self.loss(piece) * (len(piece) / len(rows))
+            return loss.detach(), torch.autograd.grad(loss, params)
+
+        done = self.workers.map(one, rows.split(max(1, PIECE // rows.shape[1])))
+        total, grads = next(done)
+        for p, grad in zip(params, grads, strict=True):
+            p.grad = grad
+        for loss, more in done:
+            total = total + loss
+            for grad, other in zip(grads, more, strict=True):
+                grad.add_(other)
+        return total
 
     def learn(self, ids: np.ndarray) -> torch.Tensor:
         """One step on the rows `ids` (B, T). Returns (loss before it in nats per token, length of the gradient)."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss = self.loss(torch.from_numpy(ids).to(self.device))
-        loss.backward()
+        rows = torch.from_numpy(ids).to(self.device)
+        loss = self._halved(rows) if self.half else self._pieces(rows)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
         self.step, self.seen = self.step + 1, self.seen + ids.size
-        return torch.stack((loss.detach(), norm))
+        return torch.stack((loss, norm))
 
     def save(self) -> None:
         """Write the checkpoint. Raises CannotWrite, and then the one before is still there."""

@@ -24,6 +24,8 @@ class Recipe:
     warmup: float = 0.02
     decay: float = 0.35
     seed: int = 0
+    generated: int = 1  # 1: mixed with the generator's texts; 0: the folder's text alone
+    start: str = ""  # SHA-256 of the weights that training starts from; empty: random ones
 
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "width", "tokens", "batch_tokens", "warmup", "decay"):

@@ -22,7 +22,14 @@ from .learner import Learner
 from .measure import Score
 from .stream import Tokens, batch, stage_at
 
-Watch = Callable[[GPT2LMHeadModel, int], dict[str, Score]]  # model, row length -> score of each held-out text
+# model, row length -> the score of each held-out text, and whatever else is to stand in the log
+Watch = Callable[[GPT2LMHeadModel, int], tuple[dict[str, Score], dict[str, float]]]
+KEPT = 12  # moments of the run whose weights are kept
+
+
+def moments(steps: int, number: int = KEPT) -> set[int]:
+    """The steps whose weights are kept: the first and the last, and between them as many in each tenfold."""
+    return {0, *(round(steps ** (i / (number - 2))) for i in range(number - 1))}
 
 
 class Diverged(InvivoError):
@@ -48,14 +55,15 @@ def train(
     *,
     bytes_of: np.ndarray,
     watch: Watch | None = None,
+    keep: Callable[[GPT2LMHeadModel, int], None] | None = None,
     save_seconds: float = 240,
     log_seconds: float = 10,
 ) -> None:
     """Move `learner` to the end of its recipe, saving on the way. Loss goes to the file `diary` and the progress bar.
 
     `watch` scores the model on held-out text at each checkpoint, in rows as long as those it is being trained on:
-    it knows nothing yet of later positions. SIGTERM and Ctrl-C save, then raise KeyboardInterrupt. Raises CannotWrite
-    and Diverged; what was saved before stays.
+    it knows nothing yet of later positions. `keep` is given the model at each of `moments`. SIGTERM and Ctrl-C save,
+    then raise KeyboardInterrupt. Raises CannotWrite and Diverged; what was saved before stays.
     """
     recipe = learner.recipe
     entries = log.read(diary, until=learner.step)
@@ -76,10 +84,15 @@ def train(
         heldout = ""
         saved_at = logged_at = time.monotonic()
         read, since, results = learner.seen, Score(0.0, 0, 0), []
+        kept = moments(recipe.steps)
+        if keep and learner.step == 0:
+            keep(learner.model, 0)
         while learner.step < recipe.steps and not stopped:
             stage = stage_at(learner.step / recipe.steps, recipe.context)
             ids = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
             results.append(learner.learn(ids))
+            if keep and learner.step in kept:
+                keep(learner.model, learner.step)
             since += Score(0.0, ids[:, 1:].size, int(bytes_of[ids[:, 1:]].sum()))
             now = time.monotonic()
             saving = learner.step == recipe.steps or now - saved_at >= save_seconds
@@ -102,8 +115,9 @@ def train(
                 if saving:
                     learner.save()
                     if watch:
-                        scores = watch(learner.model, stage.length)
-                        write({"row_length": stage.length, "heldout": {n: s.figures() for n, s in scores.items()}})
+                        scores, more = watch(learner.model, stage.length)
+                        figures = {n: s.figures() for n, s in scores.items()}
+                        write({"row_length": stage.length, "heldout": figures} | ({"does": more} if more else {}))
                         heldout = f"\nheld out {shown(sum(scores.values(), Score(0.0, 0, 0)))}"
                     saved_at = time.monotonic()
                 bar.update(

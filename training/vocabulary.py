@@ -17,10 +17,10 @@ BOOK_BYTES = 24_000_000  # of a large source, enough for merge statistics; the r
 def sample(sources: list[Source]) -> Iterator[str]:
     """What the merges are learned from: small sources whole, large ones spread evenly up to BOOK_BYTES."""
     for source in sources:
-        if source.small:
+        if source.group != "large":
             yield from source.train
         else:
-            share = min(1.0, BOOK_BYTES / sum(map(len, source.train)))
+            share = min(1.0, BOOK_BYTES / source.characters)
             yield from (d[: int(len(d) * share)] for d in source.train)
 
 

@@ -1,0 +1,40 @@
+"""Names and nouns that several kinds of text draw from. Common ones: most are one token of a small vocabulary."""
+
+from __future__ import annotations
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
+# People of the training texts.
+NAMES = words(
+    """Albert Alice Amy Andrew Anna Anne Arthur Becky Ben Bert Bessie Betty Bill Billy Bob Carl Caroline Charles
+    Charlie Charlotte Clara Daisy Dan Daniel David Diana Dick Dora Dorothy Edward Eliza Elizabeth Ellen Emily Ernest
+    Fanny Florence Francis Frank Fred George Gerald Grace Hal Harry Helen Henry Herbert Jack Jacob James Jane Janet
+    Jean Jerry Jessie Jill Jim Jimmy Joe John Johnny Joseph Judy Julius Katy Kitty Laura Lily Louis Louise Lucy Luke
+    Mabel Margaret Maria Marion Mark Martha Martin Mary Matthew Maurice Max Meg Michael Mike Molly Nancy Nat Ned
+    Nicholas Nick Oliver Oscar Oswald Patty Paul Peter Phil Philip Polly Ralph Richard Robert Robin Roger Rose Roy
+    Ruth Sally Sam Sara Sarah Silas Stephen Steve Sue Susan Sylvia Ted Teddy Thomas Tim Toby Tom Tommy Tony Walter
+    Will William Abner Alec Alex Andy Anthea Archie Bernard Beth Betsy Bruno Conrad Cornelia Eben Elfrida Eli Felicity
+    Fergus Gerda Glinda Hank Hiram Ian Jasper Jed Jem Jess Ken Kit Lois Lou Marilla Mildred Miles Nan Obed Ojo Ozma Pat
+    Patsy Randy Ray Rilla Rob Rodney Sandy Sylvie Una"""
+)
+
+# People of the test alone: no generated training text names them. (Books do.)
+HELDOUT_NAMES = words(
+    """Cecily Cyril Felix Gilbert Hector Helena Hugh Judith Kathleen Kenneth Leon Lucia Mandy Matilda Mia Rachel Roland
+    Rupert Simon Timmy Vernon Wendy"""
+)
+
+PLACES = words(
+    """store market park school beach farm garden river station castle library church village harbor forest mill
+    meadow bridge bakery inn theater hospital palace cave hill lake fountain stable orchard kitchen"""
+)
+
+# Things that one hands to another.
+THINGS = words(
+    """drink book ball letter ring key lamp basket flower apple cake coin map hat box cup knife kite bottle candle
+    ribbon drum pencil shell stone bag spoon rope whistle feather button toy picture coat bell glass stick"""
+)

@@ -1,0 +1,43 @@
+"""Generated text as sources of the training: how much of each kind there is, and what of it is held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .corpus import Source
+from .generator import items, repeats
+from .stream import Tokens, read
+
+# Documents of each kind: about as many tokens as the whole run reads of it, so that little is read twice.
+DOCUMENTS = {
+    "facts": 50_000,
+    "indirect": 50_000,
+    "names": 5_000,
+    "lists": 6_000,
+    "style": 6_000,
+    "chat": 16_000,
+    "reading": 20_000,
+}
+HELDOUT = 200  # documents of each kind, to watch the loss on
+STRING_TOKENS = 800_000
+
+
+def written() -> list[Source]:
+    """The kinds that are text. The same on every machine and in every run."""
+    return [
+        Source(
+            kind,
+            tuple(i.text for i in items(kind, "train", number)),
+            tuple(i.text for i in items(kind, "test", HELDOUT)),
+            generated=True,
+        )
+        for kind, number in DOCUMENTS.items()
+    ]
+
+
+def drawn(vocabulary: int, end: int) -> list[Tokens]:
+    """The kinds that are made as token ids: repeated random strings, of few and of many distinct tokens."""
+    return [
+        read(name, name, repeats.strings(np.random.default_rng(few), vocabulary, STRING_TOKENS, few, end), end, True)
+        for name, few in (("few", True), ("many", False))
+    ]
