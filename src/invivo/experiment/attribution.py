@@ -11,6 +11,7 @@ from ..pictures import Bars, Heatmap, Series
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
 from ..show.text import quoted
 from ..spec import Spec
+from .result import Result
 
 LISTED = 12
 
@@ -28,7 +29,7 @@ class Share(Spec):
     """What it adds to the logit, or to the difference of two logits."""
 
 
-class Attribution(Spec):
+class Attribution(Result):
     """All shares of one logit, or of the difference of two."""
 
     prompt: str
@@ -112,22 +113,3 @@ class Attribution(Spec):
         blocks.append(Table(columns=("", "logit"), rows=rows))
         blocks += [Text(text=note, tone="note") for note in self.notes]
         return Document(blocks=tuple(blocks))
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)

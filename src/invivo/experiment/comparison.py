@@ -7,13 +7,11 @@ not the different words that followed from it.
 
 from __future__ import annotations
 
-from typing import Self
-
-from ..errors import BadText
 from ..show.blocks import Document
 from ..spec import Spec
 from ..tweaks import Stack
 from .plan import Experiment
+from .result import Result
 
 
 class Candidate(Spec):
@@ -75,7 +73,7 @@ class TweakRun(Run):
     """What the reader should know: a tweak that changed nothing, positions it did not reach."""
 
 
-class Comparison(Spec):
+class Comparison(Result):
     """BASE and TWEAKs on the same prompt with the same dice."""
 
     recipe: Experiment
@@ -101,41 +99,8 @@ class Comparison(Spec):
     allowed: tuple[str, ...] = ()
     """What loading the model was allowed to run: pickle, remote-code."""
 
-    def to_json(self) -> str:
-        """One JSON document; `from_json` gives an equal Comparison."""
-        return self.model_dump_json(indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read it back. Raises BadText."""
-        import json
-
-        try:
-            return cls.of(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise BadText(f"unreadable JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
-
     def document(self) -> Document:
         """What to show of it, in order."""
         from .views import comparison_document
 
         return comparison_document(self)
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def to_markdown(self) -> str:
-        """The comparison as Markdown, without figures."""
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def __str__(self) -> str:
-        return self.to_markdown()

@@ -6,9 +6,9 @@ from ..metrics import metric_named
 from ..pictures import Bars, Series
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
 from ..show.text import shorten
-from ..spec import Spec
 from ..tweaks import Activation, Stack
 from ..tweaks.elsewhere import KINDS, kind_of
+from .result import Result
 from .sweep import Case
 
 SHOWN = 24  # bars at most
@@ -16,7 +16,7 @@ LONGEST = 40  # characters of a bar's label
 UNLIKELY, ENOUGH = 0.05, 19  # the usual bar, and how many random places it takes to pass it
 
 
-class Control(Spec):
+class Control(Result):
     """What a tweak did, and what the same tweak did elsewhere."""
 
     tweak: Stack
@@ -109,22 +109,3 @@ class Control(Spec):
     def document(self) -> Document:
         """The control by itself."""
         return Document(blocks=tuple(self.blocks()))
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)

@@ -17,13 +17,14 @@ from ..errors import BadText, InvivoError
 from ..show import shell
 from ..show.blocks import Block, Code, Document, Heading, Table, Text
 from ..sites import APlace, Indices
-from ..spec import Number, Spec
+from ..spec import Number
 from ..tweaks.steering import ADirection, Project, Steer
+from .result import Result
 
 MEAN_DIFFERENCE = "mean difference"
 
 
-class Direction(Spec):
+class Direction(Result):
     """One direction: where it was found, from what, and its size. A file made elsewhere may not say all of it."""
 
     name: ADirection
@@ -86,25 +87,6 @@ class Direction(Spec):
     def document(self) -> Document:
         """What to show of it, in order."""
         return _document(self)
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)
 
 
 def _document(one: Direction) -> Document:

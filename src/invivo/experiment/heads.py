@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..pictures import Heatmap
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
-from ..spec import Spec
+from .result import Result
 
 SHOWN = 4  # heads listed of each kind
 KINDS = {
@@ -17,7 +17,7 @@ KINDS = {
 }
 
 
-class HeadScores(Spec):
+class HeadScores(Result):
     """Scores of every head: [layer][head]."""
 
     induction: tuple[tuple[float, ...], ...]
@@ -108,22 +108,3 @@ class HeadScores(Spec):
                 diverging=kind == "effect_nats",
             ),
         )
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)

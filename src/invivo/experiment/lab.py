@@ -14,6 +14,7 @@ from ..show.blocks import Document
 from ..spec import Spec
 from .comparison import Comparison
 from .plan import Experiment
+from .result import Result
 
 
 class Claim(Spec):
@@ -83,7 +84,7 @@ class Verdict(Spec):
     """Whether it is claimed for this model at all."""
 
 
-class LabResult(Spec):
+class LabResult(Result):
     """A lab after its run."""
 
     lab: str
@@ -95,29 +96,8 @@ class LabResult(Spec):
     verdicts: tuple[Verdict, ...]
     """Its claims."""
 
-    def document(self, lab: Lab) -> Document:
-        """What to show of it, in order: the lab's text around the comparison."""
-        from .views import lab_document
+    def document(self, lab: Lab | None = None) -> Document:
+        """What to show of it, in order: inside the lab's text where that is at hand, else with its claims alone."""
+        from .views import lab_document, result_document
 
-        return lab_document(lab, self)
-
-    def told(self) -> Document:
-        """What to show of it where the lab's text is not at hand: the comparison, its claims, the takeaway."""
-        from .views import result_document
-
-        return result_document(self)
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.told())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.told())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.told())
+        return result_document(self) if lab is None else lab_document(lab, self)

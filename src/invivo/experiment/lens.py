@@ -21,6 +21,7 @@ from ..show.blocks import Document
 from ..spec import Name, Spec
 from ..tweaks import Activation, Stack
 from .plan import read_yaml
+from .result import Result
 
 Grid = tuple[tuple[float, ...], ...]  # [layer][position]
 
@@ -136,7 +137,7 @@ class Guess:
     probability: float
 
 
-class Lens(Spec):
+class Lens(Result):
     """What was seen through a lens."""
 
     recipe: LensRecipe
@@ -191,22 +192,3 @@ class Lens(Spec):
         from .lens_view import lens_document
 
         return lens_document(self)
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document; `Lens.of` reads it back."""
-        return self.model_dump_json(indent=1)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..show.blocks import Block, Document, Heading, Points, Table, Text
 from ..spec import Spec
+from .result import Result
 
 Outcome = Literal["holds", "does not hold", "not offered"]
 SIGNS: dict[Outcome, str] = {"holds": "✓", "does not hold": "✗", "not offered": "–"}
@@ -38,7 +39,7 @@ class Law(Spec):
     """Why it is not offered, where it broke, or how it was tried."""
 
 
-class SelfTest(Spec):
+class SelfTest(Result):
     """Every law, tried on one model."""
 
     model: str
@@ -84,20 +85,6 @@ class SelfTest(Spec):
         where = f"{self.model} at {self.revision[:12]}, on {self.device}; {self.seconds:.2g} s; {versions}"
         blocks.append(Text(text=units + where, tone="dim"))
         return Document(blocks=tuple(blocks))
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)
 
 
 def summary(test: SelfTest) -> str:

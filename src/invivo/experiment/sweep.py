@@ -24,6 +24,7 @@ from ..show.blocks import Document
 from ..spec import Name, Number, Spec, number_text
 from ..tweaks.stars import Stars, check_over, read_stars
 from .plan import read_yaml
+from .result import Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +132,7 @@ class Axis(Spec):
     """A name for each place: an index, a token with its position, a strength."""
 
 
-class Grid(Spec):
+class Grid(Result):
     """What a sweep found: one number a place, row by row, for every case."""
 
     recipe: Sweep
@@ -212,25 +213,6 @@ class Grid(Spec):
         from .map_view import grid_document
 
         return grid_document(self)
-
-    def __rich__(self) -> object:
-        from ..show.terminal import render
-
-        return render(self.document())
-
-    def _repr_html_(self) -> str:
-        from ..show.html import fragment
-
-        return fragment(self.document())
-
-    def __str__(self) -> str:
-        from ..show.markdown import markdown
-
-        return markdown(self.document())
-
-    def to_json(self) -> str:
-        """One JSON document."""
-        return self.model_dump_json(indent=1)
 
     @property
     def array(self) -> np.ndarray:
