@@ -21,8 +21,8 @@ from ..model.anatomy import main_output
 from .actions import Action
 from .forward import watched
 from .living import Living
-from .trunk import ENDS
 
+ENDS = ("final_norm", "logits")  # sites after the last block
 TOLERANCE = 1e-4  # of the largest logit, for the end to be the model's; a wrong end is off by far more
 
 

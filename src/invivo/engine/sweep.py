@@ -23,12 +23,13 @@ from ..spec import number_text
 from ..tweaks import Activation, Decoding, LogitBias, Stack
 from ..tweaks.activation import Copy
 from .compare import versions
+from .end import ENDS
 from .estimate import estimates, gradients
 from .living import Living
 from .packed import available, packed
 from .reading import logits_of
 from .rows import Row, prepare
-from .trunk import ENDS, Trunk, joins
+from .trunk import Trunk, joins
 from .unfinished import Unfinished
 
 ESTIMATE = "estimated from one gradient (attribution patching)"

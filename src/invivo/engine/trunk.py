@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from ..model import attention as inner
 from .actions import Action
+from .end import ENDS, End
 from .forward import Pass, watched
 from .living import Living
 from .rows import Row
 
 STARTS = ("embed", "pos_embed")  # sites before the first block
-ENDS = ("final_norm", "logits")  # sites after the last one
 TOLERANCE = 1e-4  # of the largest logit: rounding of other batch shapes; a wrong walk is off by far more
 
 
@@ -153,7 +153,8 @@ class Trunk:
                     output = block.module(hidden, *_cut(args, self.length, first), **self._cut_kwargs(kwargs, first))
                 hidden = output[0] if isinstance(output, tuple) else output
         assert hidden is not None  # every row joins somewhere
-        return self._ended(ending, hidden[:, -self.looked :])
+        end = End(self.living, self.tuples)
+        return end(hidden[:, -self.looked :], self.length - self.looked, ending, self.prompt_length)
 
     @contextmanager
     def _watched(self, actions: Sequence[Action]) -> Iterator[Pass]:
@@ -220,31 +221,6 @@ class Trunk:
             finally:
                 handle.remove()
         return found[0][:, first:]
-
-    def _ended(self, actions: Sequence[Action], hidden: Tensor) -> Tensor:
-        """Logits (R, P, V) of the last block's output (R, P, D): the model's own end, with its blocks stood in for."""
-        rows, positions = hidden.shape[:2]
-        stood: list[Any] = []
-        with self._watched(actions) as run:
-            self._clock(run, rows, self.length - positions)
-            try:
-                for number, block in enumerate(self.anatomy.blocks):
-                    module: Any = block.module
-                    module.forward = _stand_in(hidden, self.tuples[number])
-                    stood.append(module)
-                return self.living.hf(input_ids=self.ids[:, -positions:].expand(rows, -1), use_cache=False).logits
-            finally:
-                for module in stood:
-                    del module.forward
-
-
-def _stand_in(hidden: Tensor, as_tuple: bool) -> Any:
-    """A block's forward that gives `hidden`, whatever it is given."""
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        return (hidden,) if as_tuple else hidden
-
-    return forward
 
 
 def joins(living: Living, row: Row) -> int:

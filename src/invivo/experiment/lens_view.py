@@ -6,6 +6,7 @@ from ..pictures import Heatmap
 from ..show.blocks import Block, Code, Document, Figure, Heading, Table, Text
 from ..show.text import number, quoted, visible
 from .lens import Grid, Lens, Seen
+from .views import short_revision
 from .wording import doing, percent, share_shift
 
 COLUMNS = 7  # layers of a table: more would not fit a terminal
@@ -109,7 +110,7 @@ def lens_document(lens: Lens) -> Document:
         Code(text=lens.recipe.to_cli()),
         Text(
             text=f"{lens.layers} layers x {len(lens.prompt_tokens)} positions in {lens.seconds:.2g} s; "
-            f"{lens.recipe.model} at {lens.revision[:12]}, on {lens.device}; {versions}",
+            f"{lens.recipe.model} at {short_revision(lens.revision)}, on {lens.device}; {versions}",
             tone="dim",
         ),
     ]

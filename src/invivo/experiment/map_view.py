@@ -7,6 +7,7 @@ from ..pictures import Heatmap, Lines, Picture, Series
 from ..show.blocks import Block, Code, Document, Figure, Heading, Table, Text
 from ..show.text import visible
 from .sweep import Axis, Grid
+from .views import short_revision
 
 LISTED = 10  # places in the table
 NAMES = {"layer": "layer", "head": "head", "unit": "unit", "position": "position", "key": "key", "value": "setting"}
@@ -96,7 +97,7 @@ def grid_document(grid: Grid) -> Document:
         again,
         Text(
             text=f"{len(grid.lines) * len(grid.values):,} places in {grid.seconds:.2g} s, by {grid.path}; "
-            f"{grid.recipe.model} at {grid.revision[:12]}, on {grid.device}; {versions}",
+            f"{grid.recipe.model} at {short_revision(grid.revision)}, on {grid.device}; {versions}",
             tone="dim",
         ),
     ]

@@ -71,6 +71,8 @@ class SelfTest(Result):
 
     def document(self) -> Document:
         """The table of laws, what is to be said about some of them, and what they were tried on."""
+        from .views import short_revision  # views know every kind of result
+
         rows = tuple((SIGNS[w.outcome], w.name, w.says, _number(w), _limit(w)) for w in self.laws)
         blocks: list[Block] = [
             Heading(text=f"What holds of {self.model}"),
@@ -82,7 +84,7 @@ class SelfTest(Result):
             blocks += [Heading(text=title), Points(items=told)] if told else []
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         units = "Differences of logits are shares of BASE's largest logit. "
-        where = f"{self.model} at {self.revision[:12]}, on {self.device}; {self.seconds:.2g} s; {versions}"
+        where = f"{self.model} at {short_revision(self.revision)}, on {self.device}; {self.seconds:.2g} s; {versions}"
         blocks.append(Text(text=units + where, tone="dim"))
         return Document(blocks=tuple(blocks))
 
