@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 CODE := src tests training benchmarks docs
@@ -14,7 +15,7 @@ PINS = $$($(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 
 DEAD := $(shell $(BIN)/python -c '' >/dev/null 2>&1 || echo dead)
 LOST := $(if $(wildcard $(STAMP)),$(shell $(BIN)/python -c 'import invivo' >/dev/null 2>&1 || echo lost))
 
-.PHONY: run test check fix docs bench clean again
+.PHONY: run test check fix docs bench bench-peers clean again
 
 run: $(STAMP)
 	@$(BIN)/python -m invivo quickstart
@@ -42,6 +43,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/capture.py
 
+bench-peers: $(PEERS)/.installed
+	$(PEERS)/bin/python benchmarks/causal.py
+
 again:
 
 $(VENV)/bin/python: $(if $(DEAD),again)
@@ -63,5 +67,14 @@ $(TEST_STAMP): $(STAMP)
 	@$(PIP) $(PINS) -e '.[test]'
 	@touch $@
 
+# torch first and by itself: the peers would let pip choose one.
+$(PEERS)/.installed: benchmarks/peers.txt pyproject.toml constraints.txt
+	@echo "Installing invivo and its peers into $(PEERS) …" >&2
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -r benchmarks/peers.txt -e .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

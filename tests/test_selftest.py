@@ -12,7 +12,7 @@ import torch
 from pytest import MonkeyPatch as Patch  # noqa: PT013 - the word stands in every signature
 
 import invivo
-from invivo.engine import dice, forward, packed
+from invivo.engine import dice, forward, laws, packed, subject
 from invivo.engine import selftest as selftesting
 from invivo.engine.actions import Action
 from invivo.errors import InvivoError, Refused
@@ -84,17 +84,17 @@ def the_cache_is_off_by_one(patch: Patch) -> None:
 def packed_weights_are_off(patch: Patch) -> None:
     real = packed._linear
     patch.setattr(packed, "LEAST_WEIGHTS", 0)
-    patch.setattr(packed, "_linear", lambda weight, bias: lambda x: 1.01 * real(weight, bias)(x))
+    patch.setattr(packed, "_linear", lambda *given: lambda x: 1.01 * real(*given)(x))
 
 
 def a_hook_is_left_on(patch: Patch) -> None:
-    real = selftesting.generate
+    real = subject.generate
 
     def generate(living: Any, *rest: Any) -> Any:
         living.hf.lm_head.register_forward_hook(lambda *_: None)
         return real(living, *rest)
 
-    patch.setattr(selftesting, "generate", generate)
+    patch.setattr(subject, "generate", generate)
 
 
 def a_visitor_is_left_on(patch: Patch) -> None:
@@ -112,7 +112,7 @@ def a_visitor_is_left_on(patch: Patch) -> None:
 
 
 def an_edit_is_not_undone(patch: Patch) -> None:
-    real = selftesting.edited
+    real = laws.edited
 
     @contextmanager
     def edited(anatomy: Any, tweak: Any) -> Iterator[None]:
@@ -120,7 +120,7 @@ def an_edit_is_not_undone(patch: Patch) -> None:
             yield
         anatomy.root.lm_head.weight.data.mul_(1.01)
 
-    patch.setattr(selftesting, "edited", edited)
+    patch.setattr(laws, "edited", edited)
 
 
 def our_attention_is_off(patch: Patch) -> None:
@@ -206,8 +206,8 @@ def test_a_law_that_ends_in_an_error_does_not_hold_and_restores_attention(monkey
             raise InvivoError("no kernel")
         return plain(self, ids)
 
-    plain = selftesting._Subject.plain
-    monkeypatch.setattr(selftesting._Subject, "plain", broken)
+    plain = subject.Subject.plain
+    monkeypatch.setattr(subject.Subject, "plain", broken)
     tested = model.selftest()
     assert tested.law("stock").note == "it ended in an error: no kernel"
     assert [law.name for law in tested.broken] == ["stock"]

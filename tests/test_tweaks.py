@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from invivo.errors import InvivoError
 from invivo.experiment import Experiment
 from invivo.sites import SITES, Place, Positions, index_list, places_example
-from invivo.tweaks import Decoding, Stack, Tweak, read_tweak
+from invivo.tweaks import Decoding, Receiver, Stack, Tweak, read_tweak
 
 numbers = st.floats(-3e38, 3e38)
 positive = st.floats(0, 3e38)
@@ -40,6 +40,13 @@ def places(draw):
     )
 
 
+@st.composite
+def receivers(draw):
+    kind = draw(st.sampled_from(["q", "k", "v", "mlp", "logits"]))
+    layer = None if kind == "logits" else draw(st.integers(-9, 99))
+    return Receiver(input=kind, layer=layer, heads=draw(indices) if kind in "qkv" else None)
+
+
 FIELDS = {
     "place": places(),
     "during": st.sampled_from(["all", "prompt", "generation"]),
@@ -49,6 +56,8 @@ FIELDS = {
     "seed": st.integers(0, 2**40),
     "source_name": names,
     "source_at": st.one_of(st.none(), indices),
+    "aligned": st.sampled_from([None, "ends"]),
+    "receiver": receivers(),
     "temperature": positive,
     "top_k": st.integers(0, 10**6),
     "top_p": st.floats(0, 1, exclude_min=True),
@@ -181,6 +190,11 @@ def test_transformerlens_names_are_the_same_places(hook, place):
         ("set seed -3", "negative"),
         ("mean L1.pattern", "no mean"),
         ("zero head 3.5 during lunch", "lunch"),
+        ("send head 1.2 to hed 3.4 k from clean", "a receiver is `head 4.3 q`"),
+        ("send head 1.2 to head 3.4 from clean", "cannot read the receiver"),
+        ("send L1.q to logits from clean", "q is no sender"),
+        ("copy L1.z at 3 from clean at 4 aligned by ends", "give one"),
+        ("copy L1.pattern from clean aligned by ends", "same positions only"),
     ],
 )
 def test_a_line_that_cannot_be_read_says_why(line, words):

@@ -66,6 +66,7 @@ class Metric:
     of: Callable[[Any, int | None], float | None]
     read: Callable[[Look], Any] | None = None  # the same number straight from logits, where a sweep can ask for it
     needs: tuple[str, ...] = ()  # what a sweep's case must hold: target, wrong
+    against_source: bool = False  # it compares with the prompt that values are copied from
 
     def text(self, value: float | None) -> str:
         """The number as people read it, with its unit."""
@@ -201,6 +202,7 @@ METRICS: dict[str, Metric] = {
             lambda c, r: None,
             _recovered,
             ("target", "wrong"),
+            against_source=True,
         ),
         Metric(
             "distinct_2",

@@ -71,11 +71,13 @@ class Action:
     shift: dict[int, int] | None = None  # copy: position here -> position there, when they differ
     direction: Tensor | None = None  # tweaks along a direction: (width,)
     note: str | None = None  # what the reader must know before anything has run
+    idle: str | None = None  # why it can do nothing here, and leaves its row as it is
     reached: bool = False
     changed: bool = False
     furthest: int = -1  # the last position that passed by
     _seen: set[int] = field(default_factory=set)
     _positions: dict[int, Positions] = field(default_factory=dict)
+    _columns: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
 
     @property
     def site(self) -> str:
@@ -105,6 +107,13 @@ class Action:
             self._positions[prompt_length] = Positions.of(at, prompt_length)
         return position in self._positions[prompt_length]
 
+    def columns(self, first: int, size: int, prompt_length: int) -> list[int]:
+        """Which of `size` columns, of which the first is at the absolute position `first`, it acts on."""
+        if (known := self._columns.get((first, size, prompt_length))) is None:
+            known = [c for c in range(size) if self.wants(first + c, prompt_length)]
+            self._columns = {(first, size, prompt_length): known}  # asked for again at once, if ever
+        return known
+
     def apply(self, x: Tensor, row: int, first: int, prompt_length: int, keys_first: int) -> None:
         """Change x[row] in place. `first` is the absolute position of the first column (negative in the padding),
         `keys_first` the same for keys (scores and pattern).
@@ -114,7 +123,7 @@ class Action:
         along = _along(self.site)
         size = view.shape[along]
         self.furthest = max(self.furthest, first + size - 1)
-        columns = [c for c in range(size) if self.wants(first + c, prompt_length)]
+        columns = self.columns(first, size, prompt_length)
         if not columns:
             return
         if self.tweak.place.at is not None:
@@ -193,14 +202,14 @@ class _Here:
                     continue
                 if self.action.shift is not None:
                     chosen = [self.action.shift[n] for n in chosen]
-            wanted = torch.tensor(chosen, device=values.device)
             if (axes := SITES[self.action.site].axes[1:])[axis] == "S" and axis != self.along:
                 # keys that the other run did not have are in these queries' future or in the padding: weight zero
-                there = (wanted >= 0) & (wanted < values.shape[axis])
+                keys = torch.tensor(chosen, device=values.device)
+                there = (keys >= 0) & (keys < values.shape[axis])
                 shape = [-1 if a == axis else 1 for a in range(len(axes))]
-                values = values.index_select(axis, wanted.clamp(0, values.shape[axis] - 1)) * there.view(shape)
+                values = values.index_select(axis, keys.clamp(0, values.shape[axis] - 1)) * there.view(shape)
             else:
-                values = values.index_select(axis, wanted)
+                values = values[(*(EVERYTHING,) * axis, as_index(chosen, values.device))]
         return values.to(self.old.device, self.old.dtype)
 
     def direction(self) -> Tensor:

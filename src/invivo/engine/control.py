@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..experiment.case import Case
 from ..experiment.control import Control
-from ..experiment.sweep import Case
 from ..tweaks import Activation, Stack
 from ..tweaks.elsewhere import elsewhere
 from .living import Living

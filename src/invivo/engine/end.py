@@ -27,7 +27,7 @@ TOLERANCE = 1e-4  # of the largest logit, for the end to be the model's; a wrong
 
 
 class _Enough(Exception):
-    """The last block has given its output; nobody needs what comes after it."""
+    """A block has given its output; nobody needs what comes after it."""
 
 
 class End:
@@ -110,19 +110,28 @@ def _standing_in(hidden: Tensor, as_tuple: bool) -> Callable[..., Any]:
     return forward
 
 
-def residuals(living: Living, ids: Tensor, actions: Sequence[Action] = ()) -> list[Tensor]:
-    """What leaves each block when rows read `ids` (R, T): L tensors (R, T, D). The model's end is not run."""
-    acting = [action for action in actions if action.site not in ENDS]
-    places = [(layer, "resid_post") for layer in range(living.anatomy.layers)]
+def read_up_to(living: Living, ids: Tensor, layer: int | None) -> None:
+    """Let the model read `ids` (R, T) until block `layer` has given its output; None: to the end."""
+    if layer is None:
+        living.hf(input_ids=ids, use_cache=False)
+        return
 
     def enough(*_: Any) -> None:
         raise _Enough
 
-    with watched(living.anatomy, acting, places) as passed, suppress(_Enough):
-        handle = living.anatomy.blocks[-1].module.register_forward_hook(enough)
-        try:
+    handle = living.anatomy.blocks[layer].module.register_forward_hook(enough)
+    try:
+        with suppress(_Enough):
             living.hf(input_ids=ids, use_cache=False)
-        finally:
-            handle.remove()
+    finally:
+        handle.remove()
+
+
+def residuals(living: Living, ids: Tensor, actions: Sequence[Action] = ()) -> list[Tensor]:
+    """What leaves each block when rows read `ids` (R, T): L tensors (R, T, D). The model's end is not run."""
+    acting = [action for action in actions if action.site not in ENDS]
+    places = [(layer, "resid_post") for layer in range(living.anatomy.layers)]
+    with watched(living.anatomy, acting, places) as passed:
+        read_up_to(living, ids, living.anatomy.layers - 1)
     found = passed.tensors()
     return [found[place] for place in places]

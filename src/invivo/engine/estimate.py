@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import Refused
 from .actions import Action
 from .forward import Pass, Where, watched
 from .living import Living
+from .paths import Sender
 from .rows import Row
 
 
@@ -80,6 +82,8 @@ def estimates(
 
 def _moved(action: Action, x: Tensor, gradient: Tensor, prompt_length: int) -> float:
     """How far the metric moves, to first order, when the action changes `x`."""
+    if isinstance(action, Sender):
+        raise Refused(f"`{action.tweak}` changes no activation with a gradient", hint="leave out --estimate")
     new = x.clone()
     action.row = 0
     action.apply(new, 0, 0, prompt_length, 0)

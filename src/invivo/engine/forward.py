@@ -21,6 +21,7 @@ from ..model import attention as inner
 from ..model.anatomy import ATTENTION_SITES, Anatomy, first_tensor, main_output
 from ..sites import SITES
 from .actions import Action
+from .paths import Arrival, Aside, Sender, arrivals, carrying
 
 Where = tuple[int | None, str]  # layer, site
 CACHE_NAMES = ("cache", "past_key_values")  # transformers 5.24 gave a decoder's argument the first name
@@ -31,7 +32,7 @@ class Pass:
     """The state of one watched model: what to change, what to keep, and where in the text the current call is."""
 
     anatomy: Anatomy
-    actions: dict[Where, list[Action]]
+    actions: dict[Where, list[Action | Arrival]]
     capture: frozenset[Where]
     captured: dict[Where, list[Tensor]] = field(default_factory=dict)
     prompt_lengths: list[int] | None = (
@@ -41,6 +42,7 @@ class Pass:
     lengths: list[int] = field(default_factory=list)
     past: int = 0
     columns: int = 0
+    aside: Aside | None = None  # while a block is run once more for its own sake (paths.py)
 
     def __post_init__(self) -> None:
         self.layers = {id(b.attention): n for n, b in enumerate(self.anatomy.blocks) if b.attention is not None}
@@ -89,6 +91,10 @@ class Pass:
             return self.lengths[row]
         return self.prompt_lengths[row * len(self.prompt_lengths) // max(len(self.padding), 1)]
 
+    def first(self, row: int, columns: int) -> int:
+        """The absolute position of the first of a row's last `columns` so far; negative in the padding."""
+        return max(self.past + self.columns - columns, 0) - self.padding[row]
+
     def touch(self, where: Where, x: Tensor, *, in_place: bool = False) -> Tensor:
         """Apply what acts at a place and keep it if it is to be captured. Axes of `x` as in sites.py."""
         acting = self.actions.get(where)
@@ -98,15 +104,16 @@ class Pass:
             if x.shape[0] == 1 and rows > 1:  # position embeddings of a batch without padding come once for all rows
                 x = x.expand(rows, *x.shape[1:])
             x = x if in_place else x.clone()
-            total = self.past + self.columns
             here = x.shape[axes.index("T") if "T" in axes else axes.index("S")]
             keys = x.shape[axes.index("S")] if "S" in axes and "T" in axes else 0
             for action in acting:
+                if self.aside is not None and isinstance(action, Sender | Arrival):
+                    continue
                 for row in range(rows) if action.row is None else (action.row,):
-                    pad = self.padding[row]
-                    action.apply(
-                        x, row, max(total - here, 0) - pad, self.prompt_length(row), max(total - keys, 0) - pad
-                    )
+                    action.apply(x, row, self.first(row, here), self.prompt_length(row), self.first(row, keys))
+        if self.aside is not None:
+            self.aside.keep(where[1], x)
+            return x
         if where in self.capture:
             self.captured.setdefault(where, []).append(x.detach().clone())  # some families add in place
         return x
@@ -195,9 +202,12 @@ def watched(
 
     Without `clocked`, calls of the model do not tell where in the text they are; the caller sets it on the pass.
     """
-    grouped: dict[Where, list[Action]] = {}
+    grouped: dict[Where, list[Action | Arrival]] = {}
     for action in actions:
         grouped.setdefault((action.layer, action.site), []).append(action)
+    senders = [action for action in actions if isinstance(action, Sender)]
+    for where, arrival in arrivals(senders):
+        grouped.setdefault(where, []).append(arrival)
     run = Pass(anatomy, grouped, frozenset(capture), prompt_lengths=prompt_lengths)
     with ExitStack() as stack:
 
@@ -229,4 +239,5 @@ def watched(
             outer = inner.VISITORS.get(module)
             inner.VISITORS[module] = run if outer is None else Both(outer, run)
             stack.callback(_restore, module, outer)
+        stack.enter_context(carrying(run, senders))
         yield run

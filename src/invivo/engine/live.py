@@ -134,18 +134,21 @@ class Model:
     def sweep(self, sweep: Sweep | str, prompt: str | None = None, /, **fields: Any) -> Grid:
         """One number for the same tweak at every place: a map.
 
-        Give a Sweep, or a line with a star and a prompt, with any field of Sweep and Case beside them. `exact`,
-        `estimate`, `memory` (bytes), `check`, `progress` and `unfinished` (a file) say how it is run.
+        Give a Sweep, or a line with a star and a prompt (or `clean` and `corrupt`, a pair), with any field of Sweep
+        and Case beside them. `exact`, `estimate`, `memory` (bytes), `check`, `progress` and `unfinished` (a file) say
+        how it is run.
 
         >>> model.sweep("zero head *", "Once upon a time")  # doctest: +SKIP
-        >>> model.sweep("copy L*.resid_pre at * from clean", corrupt, prompts={"clean": clean},
+        >>> model.sweep("copy L*.resid_pre at * from clean", clean=clean, corrupt=corrupt,
         ...             metric="recovered", target=" Mary", wrong=" John")  # doctest: +SKIP
         """
         how = {k: fields.pop(k) for k in ("exact", "estimate", "memory", "check", "progress") if k in fields}
         file = fields.pop("unfinished", None)
         if isinstance(sweep, str):
-            case = {k: fields.pop(k) for k in ("prompts", "target", "wrong") if k in fields}
-            cases = fields.pop("cases", None) or [case | {"prompt": prompt or ""}]
+            own = ("prompts", "target", "wrong", "clean", "corrupt", "direction")
+            case = {k: fields.pop(k) for k in own if k in fields}
+            case |= {} if prompt is None and "clean" in case else {"prompt": prompt or ""}
+            cases = fields.pop("cases", None) or [case]
             sweep = Sweep.of({"tweak": sweep, "cases": cases, "model": self.name, **fields})
         kept = None if file is None else Unfinished(Path(file), sweep, self.revision)
         return sweeping.run(self.living, sweep, unfinished=kept, **how)

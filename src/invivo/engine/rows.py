@@ -10,13 +10,17 @@ import torch
 from torch import Tensor
 
 from ..errors import BadText, InvivoError, NoEffect, Refused
-from ..sites import index_list
-from ..tweaks import Activation, Decoding, DecodingTweak, Directed, LogitBias, SetSeed, Stack
+from ..tweaks import Activation, Decoding, DecodingTweak, Directed, LogitBias, Send, SetSeed, Stack
 from ..tweaks.activation import Copy, Mean
 from . import directions
 from .actions import Action
+from .alignment import align
+from .end import ENDS, read_up_to
 from .forward import Where, watched
 from .living import Living
+from .senders import sender
+
+Taken = dict[str, dict[Where, Tensor]]  # prompt's name -> what was seen there
 
 
 @dataclass
@@ -51,8 +55,12 @@ def prepare(
     prompts: Mapping[str, list[int]],
     decoding: Decoding,
     seed: int,
+    taken: Taken | None = None,
 ) -> list[Row]:
-    """BASE's row and one a stack. Raises Refused or BadText for what this model or prompt does not have."""
+    """BASE's row and one a stack. Raises Refused or BadText for what this model or prompt does not have.
+
+    `taken` keeps what named prompts gave from one call to the next, so that each is run once.
+    """
     rows = [Row(None, decoding, seed)]
     for number, stack in enumerate(stacks, start=1):
         row = Row(stack, decoding, seed)
@@ -69,7 +77,7 @@ def prepare(
             else:
                 raise Refused(f"{tweak} cannot be run here")
         rows.append(row)
-    _fill_sources(living, rows, prompt, prompts)
+    _fill_sources(living, rows, prompt, prompts, {} if taken is None else taken)
     _fill_directions(living, [action for row in rows for action in row.actions])
     return rows
 
@@ -80,6 +88,8 @@ def _action(living: Living, tweak: Activation, row: int | None) -> Action:
         layer, heads, units = living.anatomy.locate(tweak.place)
     except InvivoError as error:
         raise type(error)(f"`{tweak}`: {error.what}", hint=error.hint) from None
+    if isinstance(tweak, Send) and layer is not None:
+        return sender(living, tweak, row, layer, heads, units)
     return Action(tweak, row, layer, heads, units)
 
 
@@ -97,8 +107,10 @@ def actions_for_all(living: Living, stack: Stack) -> list[Action]:
     return actions
 
 
-def _fill_sources(living: Living, rows: list[Row], prompt: list[int], prompts: Mapping[str, list[int]]) -> None:
-    """Run the named prompts once each and hand `copy` and `mean` their values."""
+def _fill_sources(
+    living: Living, rows: list[Row], prompt: list[int], prompts: Mapping[str, list[int]], taken: Taken
+) -> None:
+    """Run the named prompts once each, as far as they are needed, and hand `copy` and `mean` their values."""
     needed: dict[str, list[Action]] = {}
     for row in rows:
         for action in row.actions:
@@ -107,31 +119,20 @@ def _fill_sources(living: Living, rows: list[Row], prompt: list[int], prompts: M
                 needed.setdefault(name, []).append(action)
     for name, actions in needed.items():
         ids = prompts[name] if name else prompt
-        places: list[Where] = list({(a.layer, a.site) for a in actions})
-        with torch.no_grad(), watched(living.anatomy, capture=places) as run:
-            living.hf(input_ids=torch.tensor([ids], device=living.device), use_cache=False)
-        values = run.tensors()
+        values = taken.setdefault(name, {})
+        places: list[Where] = list({(a.layer, a.site) for a in actions} - values.keys())
+        if places:
+            last = None if any(site in ENDS for _, site in places) else max(layer or 0 for layer, _ in places)
+            with torch.no_grad(), watched(living.anatomy, capture=places) as run:
+                read_up_to(living, torch.tensor([ids], device=living.device), last)
+            values |= run.tensors()
         for action in actions:
             x = values[(action.layer, action.site)][0]
             action.source = x.mean(dim=0, keepdim=True) if isinstance(action.tweak, Mean) else x
             if isinstance(action.tweak, Copy):
-                action.shift = _shift(action.tweak, name, len(prompt), len(ids))
-
-
-def _shift(tweak: Copy, name: str, here: int, there: int) -> dict[int, int] | None:
-    """Which position is copied from which; None for the same ones."""
-    if tweak.place.at is None:
-        if here != there:
-            raise BadText(
-                f"`{tweak}` copies every position, but the prompt has {here} tokens and {name!r} has {there}",
-                hint=f"say which: `copy {tweak.place} at 5 from {name} at 7`; `invivo tokens` shows positions",
-            )
-        return None
-    targets = index_list(tweak.place.at, here, "position", " in the prompt", as_written=True)
-    sources = index_list(tweak.source_at or tweak.place.at, there, "position", f" in {name!r}", as_written=True)
-    if len(targets) != len(sources):
-        raise BadText(f"`{tweak}` copies {len(sources)} positions to {len(targets)}", hint="give as many as there are")
-    return dict(zip(targets, sources, strict=True))
+                aligned = align(living, action.tweak, prompt, ids)
+                action.shift, action.note = aligned.shift, aligned.note
+                action.idle = action.idle or aligned.idle
 
 
 def _fill_directions(living: Living, actions: Sequence[Action]) -> None:
@@ -168,6 +169,8 @@ def check_effect(rows: Sequence[Row]) -> dict[int, list[str]]:
             if action.note:
                 notes.setdefault(number, []).append(action.note)
             if not action.reached:
+                if action.idle:
+                    raise NoEffect(action.idle)
                 what = (
                     f"at {action.tweak.place.at}"
                     if action.tweak.place.at is not None

@@ -11,29 +11,31 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..errors import BadText, InvivoError, NoEffect, OutOfRange
-from ..experiment.sweep import Axis, Case, Grid, Sweep
+from ..experiment import Axis, Case, Grid, Sweep
 from ..metrics import Look, metric_named
 from ..spec import number_text
 from ..tweaks import Activation, Decoding, LogitBias, Stack
 from ..tweaks.activation import Copy
+from .alignment import check_swept
 from .compare import versions
 from .end import ENDS
 from .estimate import estimates, gradients
 from .living import Living
 from .packed import available, packed
 from .reading import logits_of
-from .rows import Row, prepare
+from .rows import Row, Taken, check_effect, prepare
 from .trunk import Trunk, joins
 from .unfinished import Unfinished
 
 ESTIMATE = "estimated from one gradient (attribution patching)"
 BUDGET = 2**28  # bytes that the rows of a chunk may take; more was not faster on a CPU
+TOGETHER = 2  # rows of a chunk begin within this fraction of the positions that it has
 Progress = Callable[[int, int], None]  # places done, places in all
 BESIDE = frozenset({"q", "scores", "pattern", "z", "attn_out", "resid_mid", "mlp_pre", "mlp_post", "mlp_out"})
 
@@ -50,6 +52,7 @@ class Asked:
     prompts: dict[str, list[int]]
     target: tuple[int, ...]
     wrong: tuple[int, ...]
+    under: Stack | None = None  # what is in force everywhere, BASE included
 
 
 def run(
@@ -73,9 +76,11 @@ def run(
     """
     start = time.perf_counter()
     with living.alone("compare"), torch.no_grad():
-        asked = [ask(living, sweep.metric, sweep.stars.sources, case) for case in sweep.cases]
+        asked = _asked(living, sweep)
+        if estimate and sweep.under is not None:
+            raise BadText("an estimate starts from BASE as it is", hint="leave out --estimate or what is --under")
         sizes = _sizes(living, sweep, asked)
-        lines = [line for _, line in sweep.stars.lines(sizes)]
+        lines = [line for _, line in sweep.stars.lines(sizes, sweep.window)]
         kept = unfinished.open(len(lines)) if unfinished is not None else {}
         values: list[list[float | None]] = []
         base: list[float] = []
@@ -91,11 +96,12 @@ def run(
                 if progress is not None:
                     progress(number * len(lines) + len(done), total)
 
-            one, path, told = answer(living, case, lines, done, found, exact, memory or BUDGET, estimate)
+            drawn = sweep.drawn(lines, number % sweep.seeds)
+            one, path, told = answer(living, case, drawn, done, found, exact, memory or BUDGET, estimate)
             base.append(one)
             values.append([done[i] for i in range(len(lines))])
             notes += told
-        apart = _checked(living, asked[0], lines, values[0], check) if check else None
+        apart = _checked(living, asked[0], sweep.drawn(lines, 0), values[0], check) if check else None
     if unfinished is not None:
         unfinished.close()
     return Grid(
@@ -119,9 +125,9 @@ def run(
 def plan(living: Living, sweep: Sweep, *, memory: int | None = None) -> list[str]:
     """What `run` would do, in words: places, shapes, rows, memory, time. Only BASE is run."""
     with living.alone("compare"), torch.no_grad(), packed(living.hf):
-        asked = [ask(living, sweep.metric, sweep.stars.sources, case) for case in sweep.cases]
+        asked = _asked(living, sweep)
         sizes = _sizes(living, sweep, asked)
-        lines = [line for _, line in sweep.stars.lines(sizes)]
+        lines = sweep.drawn([line for _, line in sweep.stars.lines(sizes, sweep.window)], 0)
         place = sweep.stars.place(sweep.stars.axes[0])
         layer, _, _ = living.anatomy.locate(place)
         length = len(asked[0].text)
@@ -137,7 +143,7 @@ def plan(living: Living, sweep: Sweep, *, memory: int | None = None) -> list[str
             (f, joins(living, r), i, r) for i, (f, r) in enumerate(zip(firsts, rows, strict=True)) if f is not None
         ]
         running.sort(key=lambda entry: entry[:3])
-        chunks = list(_chunks(running, living, asked[0], memory or BUDGET, apart=why is None))
+        chunks = list(_chunks(running, living, asked[0], memory or BUDGET, walked=why is None))
     layers = living.anatomy.layers
     share = sum((1 - at / layers) * (1 - first / length) if why is None else 1.0 for first, at, _, _ in running)
     largest = max(map(len, chunks), default=0)
@@ -184,15 +190,24 @@ def ask(living: Living, metric: str, sources: Iterable[str], case: Case) -> Aske
     return Asked(metric, frozenset(sources), prompt, text, looked, prompts, target, wrong)
 
 
+def _asked(living: Living, sweep: Sweep) -> list[Asked]:
+    """Every case as tokens, once for each draw of noise."""
+    cases = (ask(living, sweep.metric, sweep.stars.sources, case) for case in sweep.cases)
+    return [replace(case, under=sweep.under_at(draw)) for case in cases for draw in range(sweep.seeds)]
+
+
 def _sizes(living: Living, sweep: Sweep, asked: Sequence[Asked]) -> dict[str, list[str]]:
     """The numbers that each axis goes through."""
     sizes: dict[str, list[str]] = {}
     stars = sweep.stars
+    if "position" in stars.axes:
+        for one in asked:
+            check_swept(living, stars, one.prompt, one.prompts)
     for axis in stars.axes:
         if axis == "value":
             sizes[axis] = [number_text(v) for v in sweep.values]
             continue
-        if axis == "layer":
+        if axis in ("layer", "to layer"):
             count = living.anatomy.layers
         elif axis in ("position", "key"):
             count = len(asked[0].prompt)
@@ -206,7 +221,7 @@ def _sizes(living: Living, sweep: Sweep, asked: Sequence[Asked]) -> dict[str, li
         else:
             place = stars.place(axis)
             layer, _, _ = living.anatomy.locate(place)
-            size = living.anatomy.size(place.site, "H" if axis == "head" else place.kind.unit_axis, layer)
+            size = living.anatomy.size(place.site, "H" if axis in ("head", "to head") else place.kind.unit_axis, layer)
             count = size or 0
         sizes[axis] = [str(i) for i in range(count)]
     return sizes
@@ -234,20 +249,20 @@ def answer(
     """Fill `done` through `found`. Returns BASE's value, how it was done, and notes for the reader."""
     missing = [i for i in range(len(lines)) if i not in done]
     if exact:
-        base, look = _looking(living, asked)
+        base, look = _looking(living, asked, _own(living, asked, asked.text))
         for i in missing:
             found([i], [_slow(living, asked, lines[i], look)])
         return base, "one row at a time, stock layers", []
     if estimate:
         return _estimated(living, asked, lines, missing, found), ESTIMATE, []
     with packed(living.hf):
-        base, look = _looking(living, asked)
         trunk = Trunk(living, asked.text, len(asked.prompt), asked.looked)
+        base, look = _looking(living, asked, trunk.base)
         why = trunk.fits()
-        quiet, notes = 0, list[str]()
+        quiet, notes, taken = 0, list[str](), Taken()
         for part in _parts(missing):
             stacks = [_stack(lines[i]) for i in part]
-            rows = prepare(living, stacks, asked.prompt, asked.prompts, Decoding(), 0)[1:]
+            rows = prepare(living, stacks, asked.prompt, asked.prompts, Decoding(), 0, taken)[1:]
             notes += [a.note for row in rows for a in row.actions if a.note]
             firsts = [_first(living, asked, row) for row in rows]
             same = [i for i, first in zip(part, firsts, strict=True) if first is None]
@@ -255,8 +270,10 @@ def answer(
                 found(same, [base] * len(same))
             running = [(f, joins(living, r), i, r) for f, i, r in zip(firsts, part, rows, strict=True) if f is not None]
             running.sort(key=lambda entry: entry[:3])
-            for chunk in _chunks(running, living, asked, budget, apart=why is None):
-                first, chosen = chunk[0][0], [row for *_, row in chunk]
+            for chunk in _chunks(running, living, asked, budget, walked=why is None):
+                first = chunk[0][0]
+                chunk.sort(key=lambda entry: entry[1:3])
+                chosen = [row for *_, row in chunk]
                 if why is None:
                     logits = trunk.walk([(layer, row.actions) for _, layer, _, row in chunk], first)
                 else:
@@ -282,7 +299,7 @@ def _estimated(
     found: Callable[[Sequence[int], Sequence[float]], None],
 ) -> float:
     """Every missing place from one gradient. Returns BASE's value."""
-    _, look = _looking(living, asked)
+    _, look = _looking(living, asked, _own(living, asked, asked.text))
     rows = prepare(living, [_stack(lines[i]) for i in missing], asked.prompt, asked.prompts, Decoding(), 0)[1:]
     for row in rows:
         _first(living, asked, row)  # a place that is never reached is told
@@ -312,18 +329,21 @@ Entry = tuple[int, int, int, Row]  # first changed position, layer it joins at, 
 
 
 def _chunks(
-    entries: Sequence[Entry], living: Living, asked: Asked, budget: int, *, apart: bool
+    entries: Sequence[Entry], living: Living, asked: Asked, budget: int, *, walked: bool
 ) -> Iterator[list[Entry]]:
-    """Entries in chunks that fit the budget; with `apart`, those of a chunk begin at one position."""
+    """Entries, sorted, in chunks that fit the budget. With `walked`, those of a chunk begin at nearly one position:
+    few rows are slow, and so are many columns before a row's first change.
+    """
     sizes = living.anatomy.blocks[0].sizes
     width = 8 * living.anatomy.width + 3 * sizes.get("F", 4 * living.anatomy.width)
+    total = len(asked.text)
     chunk: list[Entry] = []
     for entry in entries:
-        columns = len(asked.text) - (entry[0] if apart else 0)
-        row = 4 * (
-            columns * (width + 2 * sizes.get("H", 0) * len(asked.text)) + 3 * asked.looked * living.anatomy.vocabulary
-        )
-        if chunk and ((apart and entry[0] != chunk[0][0]) or (len(chunk) + 1) * row > budget):
+        first = chunk[0][0] if chunk else entry[0]
+        columns = total - first if walked else total
+        row = 4 * (columns * (width + 2 * sizes.get("H", 0) * total) + 3 * asked.looked * living.anatomy.vocabulary)
+        near = not walked or entry[0] - first <= (total - first) // TOGETHER
+        if chunk and (not near or (len(chunk) + 1) * row > budget):
             yield chunk
             chunk = []
         chunk.append(entry)
@@ -339,7 +359,9 @@ def _first(living: Living, asked: Asked, row: Row) -> int | None:
     total, last = len(asked.text), living.anatomy.layers - 1
     firsts: list[int] = [total - asked.looked] if row.biases else []
     for action in row.actions:
-        wanted = [p for p in range(total) if action.wants(p, len(asked.prompt))]
+        if action.idle:
+            continue
+        wanted = action.columns(0, total, len(asked.prompt))
         if not wanted:
             raise NoEffect(
                 f"`{action.tweak}` is never reached: positions are 0 to {total - 1}", hint="`invivo tokens` shows them"
@@ -374,18 +396,25 @@ class Read:
         return self.tensor(logits).tolist()
 
 
-def _looking(living: Living, asked: Asked) -> tuple[float, Read]:
-    """BASE's value, and what reads the others'."""
-    base = Row(None, Decoding(), 0)
-    own = logits_of(living, [base], asked.text, len(asked.prompt))[0, -asked.looked :].double().log_softmax(-1)
-    source = None
-    if asked.sources:
-        text = asked.prompts[min(asked.sources)] + list(asked.target[: asked.looked - 1])
-        source = logits_of(living, [base], text, len(text))[0, -asked.looked :].double().log_softmax(-1)
+def _own(living: Living, asked: Asked, text: Sequence[int]) -> Tensor:
+    """BASE's logits (P, V) where the metric looks on `text`."""
+    return logits_of(living, [Row(None, Decoding(), 0)], list(text), len(text))[0, -asked.looked :]
 
+
+def _looking(living: Living, asked: Asked, base: Tensor) -> tuple[float, Read]:
+    """BASE's value, given its logits (P, V), and what reads the others'."""
+    if asked.under is not None:
+        row = prepare(living, [asked.under], asked.prompt, asked.prompts, Decoding(), 0)[1]
+        base = row.bias(logits_of(living, [row], asked.text, len(asked.prompt))[0, -asked.looked :])
+        check_effect([row])
+    own = base.double().log_softmax(-1)
+    source = None
+    if metric_named(asked.metric).against_source:
+        if not asked.sources:
+            raise BadText(f"{asked.metric} needs a tweak that copies from another prompt", hint="`copy head * from x`")
+        text = asked.prompts[min(asked.sources)] + list(asked.target[: asked.looked - 1])
+        source = _own(living, asked, text).double().log_softmax(-1)
     look = Read(asked, own, source)
-    if asked.metric == "recovered" and source is None:
-        raise BadText("recovered needs a tweak that copies from another prompt", hint="`copy head * from clean`")
     return look(own[None])[0], look
 
 
@@ -401,7 +430,7 @@ def _slow(living: Living, asked: Asked, line: str, look: Read) -> float:
     """One place the slow way: the whole model, stock layers, alone."""
     row = prepare(living, [_stack(line)], asked.prompt, asked.prompts, Decoding(), 0)[1]
     for action in row.actions:
-        if not any(action.wants(p, len(asked.prompt)) for p in range(len(asked.text))):
+        if not action.idle and not any(action.wants(p, len(asked.prompt)) for p in range(len(asked.text))):
             _first(living, asked, row)
     logits = logits_of(living, [row], asked.text, len(asked.prompt))[:, -asked.looked :]
     number = look(row.bias(logits))[0]
@@ -411,6 +440,6 @@ def _slow(living: Living, asked: Asked, line: str, look: Read) -> float:
 
 def _checked(living: Living, asked: Asked, lines: Sequence[str], values: Sequence[float | None], count: int) -> float:
     """Largest difference between the values and the slow way at `count` random places."""
-    _, look = _looking(living, asked)
+    _, look = _looking(living, asked, _own(living, asked, asked.text))
     chosen = random.Random(0).sample(range(len(lines)), min(count, len(lines)))
     return max(abs(_slow(living, asked, lines[i], look) - (values[i] or 0.0)) for i in chosen)

@@ -7,8 +7,8 @@ one on. Blocks are called with the arguments that transformers called them with,
 and values are put in front inside our attention function. The end of the model, from the last norm on, is run by the
 model itself with its blocks stood in for, so that what a family does to its logits is done here too.
 
-`fits` walks BASE itself from the middle and compares with the model's own logits: a family whose blocks cannot be
-called like this is seen there, and the caller takes the slow way. What this module does not do: choose rows, or read
+`fits` walks two tweaks and compares with the model's own logits under them: a family whose blocks cannot be called like
+this is seen there, and the caller takes the slow way. What this module does not do: choose rows, or read
 metrics.
 """
 
@@ -18,19 +18,25 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from ..model import attention as inner
+from ..tweaks import Decoding, Stack
 from .actions import Action
 from .end import ENDS, End
 from .forward import Pass, watched
 from .living import Living
-from .rows import Row
+from .reading import logits_of
+from .rows import Row, prepare
+from .spared import AFTER_NEURONS, BEFORE_NEURONS, Cells, Spared
 
 STARTS = ("embed", "pos_embed")  # sites before the first block
 TOLERANCE = 1e-4  # of the largest logit: rounding of other batch shapes; a wrong walk is off by far more
+
+_FITS: WeakKeyDictionary[nn.Module, dict[int, str | None]] = WeakKeyDictionary()  # by length of the text
 
 
 class _Stop(Exception):
@@ -75,8 +81,9 @@ class Trunk:
         self.length = len(ids)
         self.inputs: list[tuple[Tensor, tuple[Any, ...], dict[str, Any]]] = []  # of each block
         self.tuples = [False] * self.anatomy.layers
-        keep = _Keep()
+        keep, self.spared = _Keep(), Spared(living.anatomy)
         with ExitStack() as stack:
+            stack.enter_context(self.spared.keeping(self.length, keep.kept))
             for number, block in enumerate(self.anatomy.blocks):
                 stack.callback(block.module.register_forward_pre_hook(self._note, with_kwargs=True).remove)
                 stack.callback(block.module.register_forward_hook(self._shape(number)).remove)
@@ -108,18 +115,29 @@ class Trunk:
     # ── the walk ──
 
     def fits(self) -> str | None:
-        """Why this model's blocks cannot be walked; None when walking BASE gives BASE."""
+        """Why this model's blocks cannot be walked; None when a walk gives what it gives. Tried once a length."""
+        known = _FITS.setdefault(self.living.hf, {})
+        if self.length not in known:
+            known[self.length] = self._misfit()
+        return known[self.length]
+
+    def _misfit(self) -> str | None:
         if any(b.attention is None for b in self.anatomy.blocks):
             return "its attention does not go through transformers' interface"
         if any(not isinstance(x, Tensor) or x.shape[:2] != self.ids.shape for x, _, _ in self.inputs):
             return "its blocks do not take one hidden state a position"
+        # one row from the bottom, one that joins half-way, both changed from the middle of the text on
+        layer, first = self.anatomy.layers // 2, self.length // 2
+        lines = [f"scale {place} at {first}: by 1.5" for place in ("embed", f"L{layer}.resid_pre")]
+        ids = self.ids[0].tolist()
+        rows = prepare(self.living, [Stack.of(line) for line in lines], ids, {}, Decoding(), 0)[1:]
+        whole = logits_of(self.living, rows, ids, self.prompt_length)[:, -self.looked :]
         try:
-            # one row from the bottom, one that joins half-way, both with all but the first half of the positions
-            found = self.walk([(0, []), (self.anatomy.layers // 2, [])], self.length // 2)
+            found = self.walk([(0, rows[0].actions), (layer, rows[1].actions)], first)
         except Exception as error:
             return f"its blocks cannot be called by themselves ({type(error).__name__}: {error})"
-        apart = float((found - self.base).abs().max() / self.base.abs().max().clamp(min=1.0))
-        loose = TOLERANCE if self.base.dtype in (torch.float32, torch.float64) else 5e-2
+        apart = float((found - whole).abs().max() / whole.abs().max().clamp(min=1.0))
+        loose = TOLERANCE if whole.dtype in (torch.float32, torch.float64) else 5e-2
         return None if apart <= loose else f"walking its blocks is off by {apart:.1e}"
 
     @torch.no_grad()
@@ -138,18 +156,25 @@ class Trunk:
         first = min(first, self.length - self.looked)
         layers = [layer for layer, _ in rows]
         hidden: Tensor | None = None
+        cells = Cells(self.length - first, self.prompt_length, first, self.ids.device)
+        entered = self._entered(starting, layers.count(0), first) if starting else None  # while nobody else looks
         with self._watched(inside) as run:
             for number, block in enumerate(self.anatomy.blocks):
                 joining = layers.count(number)
                 if joining:
                     base = self.inputs[number][0][:, first:].expand(joining, -1, -1)  # (J, T - first, D)
-                    new = self._entered(starting, joining, first) if number == 0 and starting else base
+                    new = base if number or entered is None else entered
                     hidden = new if hidden is None else torch.cat([hidden, new])
+                    cells.join((new != base).any(-1))  # all of them BASE, but under tweaks of the embeddings
                 if hidden is None:
                     continue
                 _, args, kwargs = self.inputs[number]
                 self._clock(run, len(hidden), first)
-                with self._prefixed(number, first), self._trimmed(number):
+                stages = cells.enter([action for action in inside if action.layer == number])
+                if number == self.anatomy.layers - 1:  # nothing after it carries what is not looked at
+                    for stage in (BEFORE_NEURONS, AFTER_NEURONS):
+                        stages[stage][:, : -self.looked] = False
+                with self._prefixed(number, first), self.spared.sparing(number, stages, first):
                     output = block.module(hidden, *_cut(args, self.length, first), **self._cut_kwargs(kwargs, first))
                 hidden = output[0] if isinstance(output, tuple) else output
         assert hidden is not None  # every row joins somewhere
@@ -182,28 +207,6 @@ class Trunk:
             yield
         finally:
             inner.PREFIXES.pop(module, None)
-
-    @contextmanager
-    def _trimmed(self, number: int) -> Iterator[None]:
-        """Inside, the last block's MLP sees only the position that the metric looks at.
-
-        What the MLP gives there is then added at every position by broadcasting; only the last one is read.
-        """
-        point = self.anatomy.blocks[number].points.get("resid_mid")
-        if number != self.anatomy.layers - 1 or self.looked != 1 or point is None or point.side != "in":
-            yield
-            return
-
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if args and args[0].ndim == 3:  # some families flatten rows and positions on the way
-                return (args[0][:, -1:], *args[1:]), kwargs
-            return None
-
-        handle = point.module.register_forward_pre_hook(hook, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
 
     def _entered(self, actions: Sequence[Action], rows: int, first: int) -> Tensor:
         """Block 0's input (rows, T - first, D) under tweaks of the embeddings: the model's own start, up to there."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .case import Case
 from .comparison import Candidate, Comparison, Run, TweakRun
 from .lab import Claim, Lab, LabResult, Verdict
 from .plan import Experiment, read_yaml
-from .sweep import Axis, Case, Grid, Sweep
+from .sweep import Axis, Grid, Sweep
 
 __all__ = [
     "Axis",

@@ -8,8 +8,8 @@ from ..show.blocks import Block, Document, Figure, Heading, Table, Text
 from ..show.text import shorten
 from ..tweaks import Activation, Stack
 from ..tweaks.elsewhere import KINDS, kind_of
+from .case import Case
 from .result import Result
-from .sweep import Case
 
 SHOWN = 24  # bars at most
 LONGEST = 40  # characters of a bar's label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..metrics import metric_named
 from ..pictures import Heatmap, Lines, Picture, Series
 from ..show.blocks import Block, Code, Document, Figure, Heading, Table, Text
@@ -10,7 +12,8 @@ from .sweep import Axis, Grid
 from .views import short_revision
 
 LISTED = 10  # places in the table
-NAMES = {"layer": "layer", "head": "head", "unit": "unit", "position": "position", "key": "key", "value": "setting"}
+NAMES = {name: name for name in ("layer", "head", "unit", "position", "key")}
+NAMES |= {"to layer": "receiver's layer", "to head": "receiver's head", "value": "setting"}
 
 
 def summary(grid: Grid) -> str:
@@ -78,6 +81,7 @@ def grid_document(grid: Grid) -> Document:
     case = grid.recipe.cases[0]
     more = f", and {len(grid.recipe.cases) - 1} prompts more" if len(grid.recipe.cases) > 1 else ""
     blocks.append(Text(text=f"On {visible(case.prompt)!r}{more}: {metric.label}, {metric.gloss}."))
+    blocks += [Text(text=text) for text in _conditions(grid)]
     if len(grid.base) == 1 and grid.base[0]:
         blocks.append(Text(text=f"BASE: {metric.text(grid.base[0])}.", tone="dim"))
     drawn = picture(grid)
@@ -104,10 +108,22 @@ def grid_document(grid: Grid) -> Document:
     return Document(blocks=tuple(blocks))
 
 
+def _conditions(grid: Grid) -> Iterator[str]:
+    """What holds at every place, in words."""
+    recipe = grid.recipe
+    if recipe.under is not None:
+        yield f"BASE and every TWEAK are under `{recipe.under}`; what is copied is not."
+    if recipe.window > 1:
+        yield f"A place stands for {recipe.window} layers around it, fewer at the ends."
+    if recipe.seeds > 1:
+        yield f"Means over {recipe.seeds} draws of the noise."
+
+
 def _largest(grid: Grid) -> Table:
     effects, ends = grid.effects, grid.interval()
     columns = ["tweak", "effect"]
-    columns += ["95 % interval over prompts"] if ends else []
+    over = [*(["prompts"] if len(grid.recipe.cases) > 1 else []), *(["draws"] if grid.recipe.seeds > 1 else [])]
+    columns += ["95 % interval over " + " and ".join(over)] if ends else []
     rows = []
     for number in grid.ranked()[:LISTED]:
         row = [grid.lines[number], _signed(grid, effects[number])]

@@ -11,7 +11,7 @@ import io
 import math
 import random
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,26 +21,16 @@ from pydantic import Field, model_validator
 from ..errors import BadText
 from ..metrics import METRICS, metric_named
 from ..show.blocks import Document
-from ..spec import Name, Number, Spec, number_text
+from ..spec import Number, Spec, number_text
+from ..tweaks import Activation, Noise, Stack
+from ..tweaks.elsewhere import other_noise
 from ..tweaks.stars import Stars, check_over, read_stars
+from .case import Case
 from .plan import read_yaml
 from .result import Result
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class Case(Spec):
-    """One prompt that is swept, with the answers that its number is about."""
-
-    prompt: str
-    """What BASE and every TWEAK read."""
-    prompts: dict[Name, str] = Field(default_factory=dict)
-    """Further prompts by name, which tweaks such as `copy … from clean` take values from."""
-    target: str | None = None
-    """The answer whose probability is asked for."""
-    wrong: str | None = None
-    """The answer that it is compared with."""
 
 
 class Sweep(Spec):
@@ -56,6 +46,12 @@ class Sweep(Spec):
     """What varies, in words, to be checked against the stars: `heads`, `layers x positions`."""
     values: tuple[Number, ...] = ()
     """What a star goes through that stands for a setting: strengths, seeds."""
+    window: int = Field(default=1, ge=1)
+    """How many layers around a starred one are changed with it, fewer at the ends (causal tracing: 10)."""
+    under: Stack | None = None
+    """Tweaks in force at every place and in BASE, too: the noise that is to be undone."""
+    seeds: int = Field(default=1, ge=1, le=1000)
+    """How many draws of the noise in it are averaged."""
     model: str = "fruitfly"
     """Name or folder of the model."""
     revision: str | None = None
@@ -79,13 +75,19 @@ class Sweep(Spec):
                 f"`{self.tweak}` has {'no star' if self.values else 'a star'} that stands for a setting",
                 hint="give --values 0,0.5,1 together with a line such as `scale head 3.5 by *`",
             )
+        if self.window > 1 and "layer" not in stars.axes:
+            raise BadText(f"`{self.tweak}` has no star that stands for a layer", hint="a window goes around one")
+        under = list(self.under or ())
+        if self.seeds > 1 and not any(isinstance(t, Noise) for t in (*stars.example, *under)):
+            raise BadText("there is no noise to draw again", hint="leave out --seeds, or `add noise …`")
+        sources = stars.sources | {t.source_prompt for t in under if isinstance(t, Activation) and t.source_prompt}
         for case in self.cases:
             if not case.prompt:
                 raise BadText("the prompt is empty", hint="give at least one character to read")
             for field in metric.needs:
                 if getattr(case, field) is None:
                     raise BadText(f"{metric.name} needs a {field}", hint=f'add --{field} " Mary"')
-            for name in stars.sources:
+            for name in sorted(sources):
                 if name not in case.prompts:
                     raise BadText(f"`{self.tweak}` needs a prompt called {name!r}", hint=f'add --prompt {name}="…"')
         return self
@@ -94,6 +96,17 @@ class Sweep(Spec):
     def stars(self) -> Stars:
         """The line, read."""
         return read_stars(self.tweak)
+
+    def under_at(self, draw: int) -> Stack | None:
+        """What is in force everywhere in one draw of the noise."""
+        return None if self.under is None else other_noise(self.under, draw)
+
+    def drawn(self, lines: Sequence[str], draw: int) -> list[str]:
+        """What is run at each place in one draw of the noise, given the places' own lines."""
+        if self.under is None and self.seeds == 1:
+            return list(lines)
+        under = [] if self.under is None else [self.under]
+        return [str(other_noise(Stack.of([*under, line]), draw)) for line in lines]
 
     def plain(self) -> dict[str, Any]:
         """Only what differs from the defaults, as plain data; `Sweep.of` reads it back."""
@@ -116,8 +129,16 @@ class Sweep(Spec):
         words = ["invivo", "sweep", "--tweak", self.tweak, "--metric", self.metric]
         for name, text in case.prompts.items():
             words += ["--prompt", f"{name}={text}"]
-        for flag, value in (("--target", case.target), ("--wrong", case.wrong), ("--dtype", self.dtype)):
-            words += [] if value is None else [flag, value]
+        for flag, value in (
+            ("--target", case.target),
+            ("--wrong", case.wrong),
+            ("--under", self.under),
+            ("--window", self.window if self.window > 1 else None),
+            ("--seeds", self.seeds if self.seeds > 1 else None),
+            ("--revision", self.revision),
+            ("--dtype", self.dtype),
+        ):
+            words += [] if value is None else [flag, str(value)]
         words += ["--values", ",".join(map(number_text, self.values))] if self.values else []
         words += ["--model", self.model] if self.model != "fruitfly" else []
         return shlex.join([*words, "--", case.prompt])
@@ -127,7 +148,7 @@ class Axis(Spec):
     """One axis of a grid."""
 
     name: str
-    """layer, head, unit, position, key or value."""
+    """layer, head, unit, position, key, the layer or head that receives ("to layer", "to head"), or value."""
     labels: tuple[str, ...]
     """A name for each place: an index, a token with its position, a strength."""
 
@@ -142,7 +163,7 @@ class Grid(Result):
     lines: tuple[str, ...]
     """The tweak's line at each place."""
     values: tuple[tuple[float | None, ...], ...]
-    """The metric under TWEAK: [case][place]."""
+    """The metric under TWEAK: [case][place]; a case comes once for each draw of noise."""
     base: tuple[float | None, ...]
     """The metric under BASE, for each case."""
     unit: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .activation import Activation, Add, Copy, Mean, Noise, Scale, Zero
 from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
+from .paths import Receiver, Send
 from .steering import Directed, Project, Steer
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "Mean",
     "Noise",
     "Project",
+    "Receiver",
     "Scale",
+    "Send",
     "SetGreedy",
     "SetSeed",
     "SetTemperature",

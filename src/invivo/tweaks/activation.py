@@ -10,13 +10,13 @@ names absolute positions. The last prompt position belongs to the prompt: it cho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import model_validator
 
 from ..errors import BadText
 from ..sites import APlace, Indices
-from ..spec import Name, Number, Whole
+from ..spec import Name, Number, Spelling, Whole
 from .base import Family, Tweak, When
 
 if TYPE_CHECKING:
@@ -159,14 +159,22 @@ class Noise(Activation):
         return self
 
 
-class Copy(Activation):
-    """Copy the values from a run on another prompt (activation patching)."""
+ENDS = Spelling("ends", str.lower, str, "ends", "ends")
 
-    form: ClassVar[str] = "copy {place} from {source_name}[ at {source_at}][ during {during}]"
+
+class Copy(Activation):
+    """Copy the values from a run on another prompt (activation patching).
+
+    Aligned by ends, prompts of unequal length have their common beginning and their common end copied one to one.
+    """
+
+    form: ClassVar[str] = "copy {place} from {source_name}[ at {source_at}][ aligned by {aligned}][ during {during}]"
     source_name: Name
     """The named prompt to copy from."""
     source_at: Indices | None = None
     """Positions to copy from, as many as there are to copy to; the same ones when left out."""
+    aligned: Annotated[Literal["ends"] | None, ENDS] = None
+    """How positions of prompts of unequal length belong together: by common beginning and end, in tokens."""
 
     @property
     def source_prompt(self) -> str | None:
@@ -177,7 +185,9 @@ class Copy(Activation):
 
     @model_validator(mode="after")
     def _whole_positions(self) -> Copy:
-        if self.place.site in ("scores", "pattern") and self.source_at is not None:
+        if self.source_at is not None and self.aligned is not None:
+            raise BadText(f"`{self.place}` is given both positions to copy from and an alignment", hint="give one")
+        if self.place.site in ("scores", "pattern") and (self.source_at is not None or self.aligned is not None):
             raise BadText("scores and pattern are copied at the same positions only")
         if self.source_at is not None and self.place.at is None:
             raise BadText(

@@ -14,6 +14,7 @@ from ..errors import BadText
 from ..sites import Place, index_list
 from .activation import Activation, Noise
 from .base import Stack
+from .paths import Send
 
 Size = Callable[[str, str, int | None], int]  # site, axis letter, layer -> how many
 KINDS = {"heads": "heads", "units": "units", "at": "positions", "layer": "layers", "seed": "seeds"}
@@ -53,6 +54,11 @@ def elsewhere(stack: Stack, count: int, sizes: Size, length: int, layers: int, s
     return list(found.values())
 
 
+def other_noise(stack: Stack, number: int) -> Stack:
+    """The stack with every noise so many seeds further: another draw of the same."""
+    return Stack.of([t.model_copy(update={"seed": t.seed + number}) if isinstance(t, Noise) else t for t in stack])
+
+
 def _activations(stack: Stack) -> Iterator[Activation]:
     for tweak in stack:
         if isinstance(tweak, Activation):
@@ -65,17 +71,24 @@ def _moved(tweak: Activation, kind: str, dice: random.Random, sizes: Size, lengt
     if kind == "seed":
         return tweak.model_copy(update={"seed": dice.randrange(1, 10**6)})
     if kind == "layer":
-        return _at(tweak, place, layer=dice.randrange(layers))
+        return _at(tweak, place, layer=dice.randrange(_below(tweak, layers)))
     if kind == "at":
         assert place.at is not None
         chosen = index_list(place.at, length, "position")
         return _at(tweak, place, at=_indices(dice.sample(range(length), len(chosen))))
-    layer = dice.randrange(layers) if kind == "heads" else place.layer
+    layer = dice.randrange(_below(tweak, layers)) if kind == "heads" else place.layer
     size = sizes(place.site, "H" if kind == "heads" else place.kind.unit_axis, layer)
     text = getattr(place, kind)
     return _at(
         tweak, place, layer=layer, **{kind: _indices(dice.sample(range(size), len(index_list(text, size, kind))))}
     )
+
+
+def _below(tweak: Activation, layers: int) -> int:
+    """How many layers the tweak can be put in: a sender stays below its receiver, or there is no path."""
+    if not isinstance(tweak, Send) or tweak.receiver.layer is None:
+        return layers
+    return max(1, tweak.receiver.layer % layers)
 
 
 def _at(tweak: Activation, place: Place, **changes: object) -> Activation:

@@ -16,14 +16,24 @@ from dataclasses import dataclass
 from ..errors import BadText, InvivoError
 from ..sites import Place
 from .activation import Activation
-from .base import Stack, Tweak
+from .base import Stack, Tweak, split_lines
+from .paths import Receiver, Send
 
 STAR = "*"
 # Axes in the order in which a grid shows them: rows first. "value" is a setting of the tweak: a strength, a seed.
-AXES = ("layer", "head", "unit", "position", "key", "value")
+AXES = ("layer", "head", "unit", "position", "key", "to layer", "to head", "value")
 _FIELDS = {"layer": "layer", "heads": "head", "units": "unit", "at": "position", "keys": "key"}
+_TO = {"receiver.layer": "to layer", "receiver.heads": "to head"}
 _LETTER = {"layers": "layer", "heads": "head", "neurons": "unit", "dims": "unit", "positions": "position"}
 _LETTER |= {"tokens": "position", "values": "value", "strengths": "value", "keys": "key"}
+_LETTER |= {"to layers": "to layer", "to heads": "to head", "receivers": "to head"}
+PATCHES = {  # what is copied where only the axes are named
+    "layers x positions": "copy L*.resid_pre at * from {}",
+    "positions": "copy L0.resid_pre at * from {}",
+    "layers x heads": "copy head * from {}",
+    "heads": "copy head * from {}",
+    "neurons": "copy neuron * from {}",
+}
 
 
 @dataclass(frozen=True)
@@ -50,14 +60,26 @@ class Stars:
         numbers = (at[axis] for axis in self.follows)
         return "".join(itertools.chain(*zip(self.pieces, (*numbers, ""), strict=True)))
 
-    def lines(self, sizes: Mapping[str, Sequence[str]]) -> Iterator[tuple[tuple[int, ...], str]]:
-        """Every cell's indices along `axes` and its line, last axis fastest; `sizes` lists the numbers of each axis."""
+    def lines(self, sizes: Mapping[str, Sequence[str]], window: int = 1) -> Iterator[tuple[tuple[int, ...], str]]:
+        """Every cell's indices along `axes` and its line, last axis fastest; `sizes` lists the numbers of each axis.
+
+        With a `window`, what a starred layer changes is changed in so many layers around it, fewer at the ends.
+        """
         for cell in itertools.product(*(range(len(sizes[axis])) for axis in self.axes)):
-            yield cell, self.line({axis: sizes[axis][i] for axis, i in zip(self.axes, cell, strict=True)})
+            at = {axis: sizes[axis][i] for axis, i in zip(self.axes, cell, strict=True)}
+            if window == 1 or "layer" not in at:
+                yield cell, self.line(at)
+                continue
+            first = cell[self.axes.index("layer")] - window // 2
+            near = sizes["layer"][max(first, 0) : first + window]
+            tweaks = zip(*(split_lines(self.line(at | {"layer": layer})) for layer in near), strict=True)
+            yield cell, " + ".join(line for copies in tweaks for line in dict.fromkeys(copies))
 
     def place(self, axis: str) -> Place:
         """The first place in the line that `axis` varies; for a value, the first place there is."""
         tweaks = [t for t in self.example if isinstance(t, Activation)]
+        if axis == "to head":
+            return next(t.receiver.place for t in tweaks if isinstance(t, Send) and t.receiver.place is not None)
         if not tweaks:
             raise BadText(f"`{self.text}` changes no activation", hint="a sweep goes over places in the model")
         return next((t.place for t in tweaks if _set_fields(t, axis)), tweaks[0].place)
@@ -72,8 +94,8 @@ def _plain(tweak: Tweak) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in type(tweak).model_fields:
         value = getattr(tweak, name)
-        if isinstance(value, Place):
-            found |= {f"{name}.{field}": getattr(value, field) for field in Place.model_fields}
+        if isinstance(value, Place | Receiver):
+            found |= {f"{name}.{field}": getattr(value, field) for field in type(value).model_fields}
         else:
             found[name] = value
     return found
@@ -86,7 +108,8 @@ def _changed(one: Stack, other: Stack) -> set[str]:
         before, after = _plain(a), _plain(b)
         for name in before.keys() & after.keys():
             if before[name] != after[name]:
-                axes.add(_FIELDS.get(name.removeprefix("place."), "position" if name == "source_at" else "value"))
+                known = _FIELDS | _TO | {"source_at": "position"}
+                axes.add(known.get(name.removeprefix("place."), "value"))
     return axes
 
 
@@ -135,12 +158,23 @@ def _filled(pieces: Sequence[str], chosen: Mapping[int, str]) -> str:
     return "".join(itertools.chain(*zip(pieces, (*numbers, ""), strict=True)))
 
 
+def patch_over(over: str, source: str) -> str:
+    """The line that copies from the prompt `source` at every one of the places that `over` names."""
+    said = " x ".join(word.strip().lower() for word in re.split(r"\s*[x×,]\s*", over))
+    if said not in PATCHES:
+        raise BadText(
+            f"there is no usual line for --over {over!r}",
+            hint=f"give --tweak, or one of {', '.join(PATCHES)}",
+        )
+    return PATCHES[said].format(source)
+
+
 def check_over(stars: Stars, over: str) -> None:
     """Raise BadText where `over` ("heads", "layers x positions") is not what the stars vary."""
     named = [word.strip().lower() for word in re.split(r"\s*[x×,]\s*", over) if word.strip()]
     wanted = {_LETTER.get(word, word) for word in named}
-    # all heads are a grid of layers and heads, and people say "heads" for it; likewise neurons
-    if wanted != set(stars.axes) and wanted | {"layer"} != set(stars.axes):
+    # all heads are a grid of layers and heads, and people say "heads" for it; likewise neurons, receivers
+    if wanted != set(stars.axes) and not any(wanted | {axis} == set(stars.axes) for axis in ("layer", "to layer")):
         raise BadText(
             f"`{stars.text}` varies {' x '.join(stars.axes)}, not {over}",
             hint="leave --over out, or move the star",

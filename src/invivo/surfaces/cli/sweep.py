@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
 from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
-
-if TYPE_CHECKING:
-    from ...experiment import Sweep
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -26,12 +22,23 @@ def sweep(
     flags: Any,
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="What both read.", show_default=False)] = None,
     tweak: Annotated[
-        str,
-        typer.Option("--tweak", metavar="LINE", help='The tweak, with a star at what varies, as in "zero head *".'),
-    ] = "zero head *",
+        str | None,
+        typer.Option(
+            "--tweak",
+            metavar="LINE",
+            help='The tweak, with a star at what varies: "zero head *" when left out; a copy, for a pair and --under.',
+            show_default=False,
+        ),
+    ] = None,
     metric: Annotated[
-        str, typer.Option("--metric", metavar="NAME", help="The number taken at every place; `invivo metrics`.")
-    ] = "kl_next",
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="The number taken at every place; `invivo metrics`. kl_next when left out; recovered, for a pair.",
+            show_default=False,
+        ),
+    ] = None,
     wrong: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +50,7 @@ def sweep(
         typer.Option(
             "--over",
             metavar="WHAT",
-            help="What varies, in words (heads, layers x positions …), to be checked against the stars.",
+            help="What varies, in words (heads, layers x positions …), to be checked against the stars, or copied to.",
             show_default=False,
         ),
     ] = None,
@@ -56,12 +63,44 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    clean: Annotated[
+        str | None,
+        typer.Option("--clean", metavar="TEXT", help="Of a pair: the prompt with the answer.", show_default=False),
+    ] = None,
+    corrupt: Annotated[
+        str | None,
+        typer.Option("--corrupt", metavar="TEXT", help="Of a pair: the prompt without it.", show_default=False),
+    ] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option(
+            "--direction",
+            metavar="WAY",
+            help="denoising copies from clean into corrupt, and is the usual way; noising the other way round.",
+            show_default=False,
+        ),
+    ] = None,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            "--under",
+            metavar="LINE",
+            help='What is in force at every place and in BASE, as "add noise 0.3 to embed at 0:3": it is to be undone.',
+            show_default=False,
+        ),
+    ] = None,
+    window: Annotated[
+        int, typer.Option("--window", metavar="N", min=1, help="How many layers around a starred one change with it.")
+    ] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="How many draws of the noise are averaged.")
+    ] = 1,
     cases: Annotated[
         Path | None,
         typer.Option(
             "--cases",
             metavar="FILE",
-            help='JSON lines, one prompt each: {"prompt": …, "target": …, "wrong": …, "prompts": {"clean": …}}.',
+            help='JSON lines, one prompt or pair each: {"prompt": …, "target": …} or {"clean": …, "corrupt": …, …}.',
             show_default=False,
         ),
     ] = None,
@@ -115,14 +154,20 @@ def sweep(
 
     For example: invivo sweep "Once upon a time" --tweak "zero head *". A star stands for what varies; two make a grid:
     --tweak "copy L*.resid_pre at * from clean" --prompt clean="…" --metric recovered --target " Mary" --wrong " John".
+    A pair does that by itself: --clean "…" --corrupt "…" --over "layers x positions" --target " Mary" --wrong " John".
     """
-    from ..settings import outcome, read_config
+    from ..settings import flatten, outcome, read_config
     from .running import announced, load
+    from .swept import Wanted, recipe_sweep
 
     found = read_config(config)
     settings = outcome(found, flags)
     announced(found, {key: settings[key] for key in MODEL})
-    asked = _sweep(settings, prompt, tweak, metric, wrong, over, values, cases, recipe)
+    pair = {"clean": clean, "corrupt": corrupt, "direction": direction}
+    plan = Wanted(tweak, metric, over, values, under, window, seeds)
+    asked = recipe_sweep(recipe) if recipe is not None else plan.sweep(settings, prompt, pair, wrong, cases)
+    if recipe is not None:  # its own model, unless a flag names another
+        settings = settings | flatten({key: getattr(asked, key) for key in MODEL if key != "device"}, "recipe") | flags
     budget = _bytes(memory) if memory else None
     model = load(settings, allow_pickle, allow_remote_code)
     if dry_run:
@@ -140,63 +185,6 @@ def sweep(
     if as_json:
         return talk.data(grid.to_json())
     return talk.show(grid.document())
-
-
-def _sweep(
-    settings: Any,
-    prompt: str | None,
-    tweak: str,
-    metric: str,
-    wrong: str | None,
-    over: str | None,
-    values: str | None,
-    cases: Path | None,
-    recipe: Path | None,
-) -> Sweep:
-    """The sweep that the flags, or a recipe, ask for."""
-    from ...errors import BadText
-    from ...experiment import Sweep, read_yaml
-    from ..files import read_text
-
-    if recipe is not None:
-        data = read_yaml(read_text(recipe, "recipe"))
-        return Sweep.of(data["recipe"] if isinstance(data, dict) and "recipe" in data else data)
-    prompts = {key.removeprefix("prompts."): v.value for key, v in settings.items() if key.startswith("prompts.")}
-    common = {"prompts": prompts, "target": settings["target"].value if "target" in settings else None, "wrong": wrong}
-    if cases is not None:
-        listed = [common | case for case in _json_lines(cases)]
-    else:
-        text = prompt if prompt is not None else settings["prompt"].value if "prompt" in settings else None
-        if text is None:
-            raise BadText("no prompt is given", hint='for example: invivo sweep "Once upon a time"')
-        listed = [common | {"prompt": text}]
-    try:
-        numbers = tuple(float(v) for v in values.split(",")) if values else ()
-    except ValueError:
-        raise BadText(f"--values {values!r} is not a list of numbers", hint="write --values 0,0.5,1") from None
-    chosen = {key: settings[key].value for key in ("model", "revision", "dtype")}
-    return Sweep.of(dict(tweak=tweak, metric=metric, over=over, values=numbers, cases=listed) | chosen)
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    """The cases of a file. Raises BadText with the line that is wrong."""
-    from ...errors import BadText
-    from ..files import read_text
-
-    found = []
-    for number, line in enumerate(read_text(path, "cases").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            case = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadText(f"{path}, line {number}: no JSON ({error.msg})", hint="one object a line") from None
-        if not isinstance(case, dict) or "prompt" not in case:
-            raise BadText(f"{path}, line {number}: a case needs a prompt", hint='{"prompt": "…", "target": " Mary"}')
-        found.append(case)
-    if not found:
-        raise BadText(f"{path} holds no case", hint='one object a line: {"prompt": "…"}')
-    return found
 
 
 def _bytes(text: str) -> int:
