@@ -113,15 +113,10 @@ def lens(subject: Subject, model: Model, peers: Sequence[Peer], rounds: int) -> 
     return {"lens_over_fastest_peer": ratio(seconds, fastest, "invivo")}
 
 
-def measure(subject: Subject, threads: int, rounds: int, alone: bool) -> Figures:
+def measure(subject: Subject, threads: int, rounds: int, peers: Sequence[Peer]) -> Figures:
     """Everything that is measured in this process, at one number of threads."""
     torch.set_num_threads(threads)
     say(f"── {threads} {'thread' if threads == 1 else 'threads'} ──")
-    peers: list[Peer] = []
-    if not alone:
-        from peers import all_peers
-
-        peers = all_peers(subject)
     model, least = subject.model(), floor.Floor(subject)
     figures: Figures = {}
     farthest = []
@@ -173,8 +168,13 @@ def main() -> None:
     subject = Subject.of(given)
     found = {threads: growth(subject, threads, given.rounds, given.many) for threads in given.threads}
     torch.set_grad_enabled(False)
+    peers: list[Peer] = []
+    if not given.alone:
+        from peers import all_peers
+
+        peers = all_peers(subject)  # once: TransformerLens cannot open a tokenizer that it has changed
     for threads in given.threads:
-        found[threads] |= measure(subject, threads, given.rounds, given.alone)
+        found[threads] |= measure(subject, threads, given.rounds, peers)
     finish(
         "causal",
         together(found),

@@ -204,6 +204,7 @@ def test_a_recipe_runs_on_its_own_model(tmp_path: Path, capsys: pytest.CaptureFi
         ("abcxyz", "abc-xyz", (3, 3)),
         ("aaa", "aaaaa", (3, 0)),  # what is shared at the beginning is not shared again at the end
         ("abab", "ab", (2, 0)),
+        ("pqqab", "pqab", (2, 2)),
         ("xyz", "xabyz", (1, 2)),
         ("abc", "def", (0, 0)),
         ("same", "same", (4, 0)),

@@ -10,13 +10,13 @@ from .stream import Tokens, read
 
 # Documents of each kind: about as many tokens as the whole run reads of it, so that little is read twice.
 DOCUMENTS = {
-    "facts": 50_000,
-    "indirect": 50_000,
+    "facts": 90_000,
+    "indirect": 100_000,
     "names": 5_000,
     "lists": 6_000,
     "style": 6_000,
-    "chat": 16_000,
-    "reading": 20_000,
+    "chat": 24_000,
+    "reading": 40_000,
 }
 HELDOUT = 200  # documents of each kind, to watch the loss on
 STRING_TOKENS = 800_000

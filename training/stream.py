@@ -45,14 +45,14 @@ STAGES = (
     Stage(
         0.6,
         256,
-        {"large": 0.38, "small": 0.1, "few": 0.01, "many": 0.05, "names": 0.02}
-        | {"indirect": 0.1, "facts": 0.15, "lists": 0.03, "style": 0.03, "chat": 0.04, "reading": 0.09},
+        {"large": 0.34, "small": 0.12, "few": 0.01, "many": 0.03, "names": 0.01}
+        | {"indirect": 0.14, "facts": 0.14, "lists": 0.02, "style": 0.02, "chat": 0.05, "reading": 0.12},
     ),
     Stage(
         1.0,
         512,
-        {"large": 0.49, "small": 0.2, "many": 0.03, "names": 0.01}
-        | {"indirect": 0.05, "facts": 0.1, "lists": 0.02, "style": 0.02, "chat": 0.03, "reading": 0.05},
+        {"large": 0.42, "small": 0.2, "many": 0.02, "names": 0.01}
+        | {"indirect": 0.1, "facts": 0.1, "lists": 0.01, "style": 0.01, "chat": 0.04, "reading": 0.09},
     ),
 )
 

@@ -14,6 +14,9 @@ from .reading import invented
 from .words import HELDOUT_NAMES, NAMES, PLACES, THINGS
 
 INVENTED = 0.5  # of the people of training texts
+GIVES_BACK = (
+    0.5  # of training texts go on: who was given something gives something, so that there is more to learn from
+)
 
 OPENINGS = (
     "When {x} and {y} went to the {place},",
@@ -74,11 +77,15 @@ def item(dice: random.Random, split: Split) -> Item:
     place, thing = dice.choice(PLACES), dice.choice(THINGS)
     first = opening.format(x=x, y=y, place=place)
     second = giving.format(s=giver, thing=a(thing))
+    rest = dice.choice(RESTS).format(s=giver, o=receiver)
+    if split == "train" and dice.random() < GIVES_BACK:
+        back = dice.choice(GIVINGS).format(s=receiver, thing=a(dice.choice(THINGS)))
+        rest = f". {dice.choice(('', 'Then ', 'After that, '))}{back} {giver}."
     return Item(
         key=(opening, giving, x, y, giver, place, thing),
         prompt=f"{first} {second}",
         answer=f" {receiver}",
-        rest=dice.choice(RESTS).format(s=giver, o=receiver),
+        rest=rest,
         wrong=f" {giver}",
         form=form,
     )
