@@ -150,6 +150,7 @@ def test_flags_leave_the_usual_to_be_understood(tmp_path: Path) -> None:
     assert swept(wanted(), prompt=CLEAN).tweak == "zero head *"
     assert swept(wanted(), prompt=CLEAN).metric == "kl_next"
     noisy = swept(wanted(under=NOISE, window=5), prompt=CLEAN)
+    assert noisy.metric == "target_probability"
     assert (noisy.tweak, noisy.cases[0].prompts) == ("copy L*.resid_pre at * from clean", {"clean": CLEAN})
     file = tmp_path / "pairs.jsonl"
     file.write_text("".join(json.dumps(pair | {"target": t}) + "\n" for t in "ab"))

@@ -52,7 +52,7 @@ class Wanted:
         return Sweep.of(
             {
                 "tweak": self.tweak or (self._copy(*sources) if undoing else "zero head *"),
-                "metric": self.metric or (_usual(cases) if undoing else "kl_next"),
+                "metric": self.metric or (_usual(cases, self.under is not None) if undoing else "kl_next"),
                 "over": self.over,
                 "values": self._numbers(),
                 "cases": cases,
@@ -73,9 +73,11 @@ class Wanted:
             raise BadText(f"--values {self.values!r} is not a list of numbers", hint="write --values 0,0.5,1") from None
 
 
-def _usual(cases: list[Case]) -> str:
-    """The number that says most of what came back, as far as the answers are known."""
-    if all(case.target and case.wrong for case in cases):
+def _usual(cases: list[Case], noisy: bool) -> str:
+    """The number that says most of what came back, as far as the answers are known. Noise may have taken next to
+    nothing away, and a share of that is no number: there it is the probability, as in Meng et al. 2022.
+    """
+    if not noisy and all(case.target and case.wrong for case in cases):
         return "recovered"
     return "target_probability" if all(case.target for case in cases) else "kl_next"
 
