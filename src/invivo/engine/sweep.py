@@ -1,8 +1,8 @@
 """A sweep, run: one number for the same tweak at every place, by the growing batch where the model allows it.
 
 One place decides how (`answer`): rows whose tweak causality keeps from being seen are BASE and are not run; the others
-branch off BASE's trunk, grouped by their first changed position and sorted by layer; a model whose blocks cannot be
-walked is run row by row in batches. `exact` takes the slow twin for everything: stock layers, one row a time, the whole
+branch off BASE's trunk, those together whose first changed positions are near; a model whose blocks cannot be walked is
+run row by row in batches. `exact` takes the slow twin for everything: stock layers, one row a time, the whole
 model. A test holds the two equal for every family and every kind of sweep.
 """
 
@@ -429,9 +429,7 @@ def _sound(number: float, row: Row) -> None:
 def _slow(living: Living, asked: Asked, line: str, look: Read) -> float:
     """One place the slow way: the whole model, stock layers, alone."""
     row = prepare(living, [_stack(line)], asked.prompt, asked.prompts, Decoding(), 0)[1]
-    for action in row.actions:
-        if not action.idle and not any(action.wants(p, len(asked.prompt)) for p in range(len(asked.text))):
-            _first(living, asked, row)
+    _first(living, asked, row)  # a place that is never reached is told
     logits = logits_of(living, [row], asked.text, len(asked.prompt))[:, -asked.looked :]
     number = look(row.bias(logits))[0]
     _sound(number, row)

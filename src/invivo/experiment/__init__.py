@@ -5,7 +5,8 @@ from __future__ import annotations
 from .case import Case
 from .comparison import Candidate, Comparison, Run, TweakRun
 from .lab import Claim, Lab, LabResult, Verdict
-from .plan import Experiment, read_yaml
+from .plan import Experiment
+from .recipe import read_yaml
 from .sweep import Axis, Grid, Sweep
 
 __all__ = [

@@ -10,9 +10,8 @@ does that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from ..errors import BadText
@@ -20,13 +19,13 @@ from ..show import shell
 from ..show.blocks import Document
 from ..spec import Name, Spec
 from ..tweaks import Activation, Stack
-from .plan import read_yaml
+from .recipe import Recipe
 from .result import Result
 
 Grid = tuple[tuple[float, ...], ...]  # [layer][position]
 
 
-class LensRecipe(Spec):
+class LensRecipe(Recipe):
     """One prompt, read by BASE and, where a tweak is given, by TWEAK, layer by layer."""
 
     prompt: str
@@ -61,19 +60,6 @@ class LensRecipe(Spec):
             if name and name not in self.prompts:
                 raise BadText(f"`{self.tweak}` needs a prompt called {name!r}", hint=f'add --prompt {name}="…"')
         return self
-
-    def plain(self) -> dict[str, Any]:
-        """Only what differs from the defaults, as plain data; `LensRecipe.of` reads it back."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
-    def to_yaml(self) -> str:
-        """The recipe as YAML; `LensRecipe.from_yaml` reads it back."""
-        return yaml.safe_dump(self.plain(), sort_keys=False, width=100)
-
-    @classmethod
-    def from_yaml(cls, text: str) -> Self:
-        """Read YAML. Raises BadText with line and column where it is no YAML, or with the field that is wrong."""
-        return cls.of(read_yaml(text))
 
     def to_cli(self) -> str:
         """The command that runs it."""

@@ -14,11 +14,12 @@ from pydantic import Field, model_validator
 from ..errors import BadText
 from ..show import shell
 from ..show.text import safe_lines
-from ..spec import Name, Spec, number_text
+from ..spec import Name, number_text
 from ..tweaks import Decoding, Stack
+from .recipe import Recipe
 
 
-class Experiment(Spec):
+class Experiment(Recipe):
     """BASE and the TWEAKs to compare with it, on one prompt, with one set of dice."""
 
     prompt: str
@@ -92,11 +93,6 @@ class Experiment(Spec):
             text = yaml.safe_dump(plain, sort_keys=False, width=100)
         return text
 
-    @classmethod
-    def from_yaml(cls, text: str) -> Self:
-        """Read YAML. Raises BadText with line and column where it is no YAML, or with the field that is wrong."""
-        return cls.of(read_yaml(text))
-
     def flags(self) -> list[str]:
         """The command line's words after `invivo compare`."""
         words = [self.prompt]
@@ -139,15 +135,3 @@ class Experiment(Spec):
         lines = "".join(f"    {key}={value!r},\n" for key, value in plain.items())
         allow = "".join(f", allow_{what.replace('-', '_')}=True" for what in allowed)
         return f"import invivo\n\nresult = invivo.run(invivo.Experiment.of(dict(\n{lines})){allow})\nprint(result)\n"
-
-
-def read_yaml(text: str) -> Any:
-    """Plain data from YAML. Raises BadText that names line and column."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise BadText(f"unreadable YAML{where}: {getattr(error, 'problem', error)}") from None
-    except (ValueError, RecursionError) as error:  # a date that does not exist; nesting without end
-        raise BadText(f"unreadable YAML: {str(error).splitlines()[0]}") from None

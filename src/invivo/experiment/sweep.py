@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from ..errors import BadText
@@ -26,14 +25,14 @@ from ..tweaks import Activation, Noise, Stack
 from ..tweaks.elsewhere import other_noise
 from ..tweaks.stars import Stars, check_over, read_stars
 from .case import Case
-from .plan import read_yaml
+from .recipe import Recipe
 from .result import Result
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Sweep(Spec):
+class Sweep(Recipe):
     """One kind of tweak over many places."""
 
     tweak: str
@@ -107,19 +106,6 @@ class Sweep(Spec):
             return list(lines)
         under = [] if self.under is None else [self.under]
         return [str(other_noise(Stack.of([*under, line]), draw)) for line in lines]
-
-    def plain(self) -> dict[str, Any]:
-        """Only what differs from the defaults, as plain data; `Sweep.of` reads it back."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
-    def to_yaml(self) -> str:
-        """The sweep as YAML; `Sweep.from_yaml` reads it back."""
-        return yaml.safe_dump(self.plain(), sort_keys=False, width=100)
-
-    @classmethod
-    def from_yaml(cls, text: str) -> Self:
-        """Read YAML. Raises BadText with line and column where it is no YAML, or with the field that is wrong."""
-        return cls.of(read_yaml(text))
 
     def to_cli(self) -> str | None:
         """The command that runs it; None where it has more than one case, which come from a file."""

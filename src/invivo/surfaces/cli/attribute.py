@@ -30,12 +30,9 @@ def attribute(
     For example: invivo attribute "Once upon a" --target " time" --wrong " day".
     """
     from ...errors import BadText
-    from ..settings import outcome, read_config
-    from .running import announced, load
+    from .running import load, settled
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     target = settings["target"].value if "target" in settings else None
     if not target:
         raise BadText("no target is given", hint='for example: --target " time"')

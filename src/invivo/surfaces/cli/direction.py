@@ -43,12 +43,9 @@ def direction(
     """
     from ...engine import directions
     from ...sites import Place
-    from ..settings import outcome, read_config
-    from .running import announced, load
+    from .running import load, settled
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     place, one, other = Place.of(site), _lines(shown), _lines(hidden)  # mistakes are told before a model is loaded
     if not force:
         directions.check_free(name)

@@ -25,12 +25,9 @@ def heads(
     as_json: Json = False,
 ) -> None:
     """Score every head: induction, previous token, duplicate token, and the cost of taking it away."""
-    from ..settings import outcome, read_config
-    from .running import announced, load
+    from .running import load, settled
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     model = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"reading repeated strings with {model.name}"):
         result = model.heads(rows=rows, length=length, seed=settings["seed"].value)

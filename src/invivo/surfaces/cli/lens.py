@@ -45,12 +45,9 @@ def lens(
     """
     from ...errors import BadText
     from ...experiment.lens import LensRecipe
-    from ..settings import outcome, read_config
-    from .running import announced, load
+    from .running import load, settled
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     asked = {key: settings[key].value for key in ("prompt", "target") if key in settings}
     asked |= {} if prompt is None else {"prompt": prompt}
     if "prompt" not in asked:

@@ -78,12 +78,9 @@ def tokens(
     as_json: Json = False,
 ) -> None:
     """How a model cuts a text into tokens: index, id, piece, bytes."""
-    from ..settings import outcome, read_config
-    from .running import announced, load
+    from .running import load, settled
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     model = load(settings, allow_pickle, allow_remote_code)
     pieces = model.tokens(text)
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import talk
-from .flags import Form
+from .flags import MODEL, Form
 
 if TYPE_CHECKING:
     from ...experiment import Comparison, Experiment
@@ -18,6 +18,18 @@ def announced(config: Config, *settings: Layer) -> None:
     decided = {key: None for layer in settings for key, v in layer.items() if v.source.startswith(f"{config.name}:")}
     if config.name and decided:
         talk.say(f"config: {config.name} sets {', '.join(decided)}")
+
+
+def settled(path: Any, flags: Layer) -> Layer:
+    """The settings of a command that runs a model and no experiment: defaults, config file, flags. What the file
+    decides about the model is told.
+    """
+    from ..settings import outcome, read_config
+
+    config = read_config(path)
+    settings = outcome(config, flags)
+    announced(config, {key: settings[key] for key in MODEL})
+    return settings
 
 
 def load(settings: Layer, allow_pickle: bool, allow_remote_code: bool) -> Any:

@@ -30,15 +30,13 @@ def selftest(
     tweaks that should change nothing change nothing, the fast way says what the slow way says, nothing stays behind.
     """
     from ...errors import BadText
-    from ..settings import given, outcome, read_config
-    from .running import announced, load
+    from ..settings import given
+    from .running import load, settled
 
     if name is not None and "model" in flags:
         raise BadText(f"two models are named: {name} and {flags['model'].value}", hint="leave --model out")
     asked = flags if name is None else flags | {"model": given("model", name, "argument MODEL")}
-    found = read_config(config)
-    settings = outcome(found, asked)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, asked)
     model = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"trying the laws on {model.name}"):
         tested = model.selftest()

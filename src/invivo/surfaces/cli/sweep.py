@@ -156,13 +156,11 @@ def sweep(
     --tweak "copy L*.resid_pre at * from clean" --prompt clean="…" --metric recovered --target " Mary" --wrong " John".
     A pair does that by itself: --clean "…" --corrupt "…" --over "layers x positions" --target " Mary" --wrong " John".
     """
-    from ..settings import flatten, outcome, read_config
-    from .running import announced, load
+    from ..settings import flatten
+    from .running import load, settled
     from .swept import Wanted, recipe_sweep
 
-    found = read_config(config)
-    settings = outcome(found, flags)
-    announced(found, {key: settings[key] for key in MODEL})
+    settings = settled(config, flags)
     pair = {"clean": clean, "corrupt": corrupt, "direction": direction}
     plan = Wanted(tweak, metric, over, values, under, window, seeds)
     asked = recipe_sweep(recipe) if recipe is not None else plan.sweep(settings, prompt, pair, wrong, cases)
