@@ -260,7 +260,7 @@ def test_the_test_has_two_equal_rounds_that_training_has_not() -> None:
     drawn = mixture.drawn(8192, 0)
     read = b"".join(t.ids.tobytes() for t in drawn)
     assert not [row for row in made.astype(np.uint16) if row[:8].tobytes() in read]
-    assert all(t.document(99).tobytes() in read for t in drawn)
+    assert all(t.ids[t.document(99)].tobytes() in read for t in drawn)
 
 
 # ---- lists ----
@@ -328,7 +328,7 @@ def test_commas_belong_to_one_register_and_never_to_the_prompt(everything: Every
 # ---- requests ----
 
 LOCKED = re.compile(r"lock|\bkey\b")
-WANTED_OPEN = re.compile(r"\b[Oo]pen|undo the lock|(break|pick) the lock|take it off|unlock |get into")
+WANTED_OPEN = re.compile(r"\b[Oo]pen|undo the lock|(break|pick) the lock|(take|get) it off|come off|unlock |get into")
 RELEASED = re.compile(r"is not locked|no lock\b|but now it is not|has unlocked|no longer locked")
 
 

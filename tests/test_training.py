@@ -38,13 +38,14 @@ from training.corpus import SEPARATOR, CorpusError, Source, is_heldout, read_fol
 from training.credits import KNOWN, licence  # noqa: E402
 from training.credits import credits as credits_of  # noqa: E402
 from training.files import CannotWrite, write_folder, write_whole  # noqa: E402
+from training.generator import items  # noqa: E402
 from training.learner import CheckpointError, Learner, new_model  # noqa: E402
 from training.loss import ROWS, head_loss  # noqa: E402
 from training.measure import Score, predicted, score, token_bytes  # noqa: E402
 from training.muon import Muon  # noqa: E402
 from training.ngram import NGram, discounts  # noqa: E402
 from training.recipe import Recipe  # noqa: E402
-from training.stream import STAGES, Stage, Tokens, batch, encode, read, stage_at  # noqa: E402
+from training.stream import ANSWER, STAGES, Batch, Stage, Tokens, batch, encode, read, stage_at  # noqa: E402
 from training.train import KEPT, Diverged, moments, train  # noqa: E402
 from training.vocabulary import train_tokenizer  # noqa: E402
 
@@ -91,6 +92,11 @@ def random_tokens(name: str = "noise", length: int = 5000, seed: int = 0) -> Tok
     steps = np.where(dice.random(length) < 0.8, 1, dice.integers(0, TINY.vocabulary, length))
     ids = (np.cumsum(steps) % TINY.vocabulary).astype(np.uint16)
     return read(name, "large", ids, 0)
+
+
+def alike(ids: np.ndarray) -> Batch:
+    """Rows of tokens of which each counts as much as any."""
+    return Batch(ids, np.ones(ids.shape, dtype=np.float32))
 
 
 ONE_BYTE_EACH = np.ones(TINY.vocabulary, dtype=int)
@@ -200,11 +206,11 @@ def test_the_split_depends_on_the_text_alone() -> None:
 
 def test_a_batch_depends_on_seed_and_number_alone() -> None:
     texts = [random_tokens("a"), random_tokens("b", 3000, 1)]
-    one, again = (batch(texts, STAGES[0], 256, 0, 7) for _ in range(2))
+    one, again = (batch(texts, STAGES[0], 256, 0, 7).ids for _ in range(2))
     assert np.array_equal(one, again)
     assert one.shape == (4, 64)
-    assert not np.array_equal(one, batch(texts, STAGES[0], 256, 0, 8))
-    assert not np.array_equal(one, batch(texts, STAGES[0], 256, 1, 7))
+    assert not np.array_equal(one, batch(texts, STAGES[0], 256, 0, 8).ids)
+    assert not np.array_equal(one, batch(texts, STAGES[0], 256, 1, 7).ids)
 
 
 def test_rows_are_never_longer_than_the_context() -> None:
@@ -240,7 +246,7 @@ def test_tokens_have_the_shares_of_the_mix_and_those_there_take_over_for_others(
     sources = [made[name] for name in there]
     counts = np.zeros(5)
     for number in range(24):
-        rows = batch(sources, Stage(1.0, 256, mix), 256 * 50, 0, number)
+        rows = batch(sources, Stage(1.0, 256, mix), 256 * 50, 0, number).ids
         assert rows.shape == (50, 256)
         counts += np.bincount(rows.ravel(), minlength=5)
     present = sum(mix[name] for name in there)
@@ -258,7 +264,8 @@ def test_a_row_of_generated_text_holds_whole_documents_with_one_end_between() ->
 
     mix = {"facts": 0.5, "chat": 0.5}
     met = set()
-    for row in batch([kind("facts", documents[:4]), kind("chat", documents[4:])], Stage(1.0, 64, mix), 64 * 200, 0, 0):
+    kinds = [kind("facts", documents[:4]), kind("chat", documents[4:])]
+    for row in batch(kinds, Stage(1.0, 64, mix), 64 * 200, 0, 0).ids:
         *whole, cut = "".join(f" {i}" for i in row).split(" 0")
         found = [tuple(map(int, part.split())) for part in whole]
         assert set(found) <= set(documents)
@@ -381,20 +388,68 @@ def test_muon_is_torchs_muon() -> None:
     assert (after(Muon, 0.05) - theirs).norm() > 0
 
 
+def test_the_first_token_of_an_answer_counts_more_and_no_other(tmp_path: Path) -> None:
+    texts = ("one two three, one two. three one", "two one three two three", "three.")
+    answers = ((3, 16, 23), (0, 19), (5,))  # at blanks, at a first letter, inside a word, at a full stop
+    source = Source("facts", texts * 2, (), True, answers * 2)
+    tokenizer = train_tokenizer([source], 262, tmp_path / "model", 64)
+    tokens = encode(source, source.train, tokenizer, tmp_path / "facts.npy", source.answers)
+    again = encode(source, source.train, tokenizer, tmp_path / "facts.npy", source.answers)
+    assert tokens.answers is not None
+    assert again.answers is not None
+    assert np.array_equal(tokens.answers, again.answers)
+    with pytest.raises(CorpusError, match="from another text"):
+        encode(source, source.train, tokenizer, tmp_path / "facts.npy", ((3, 16), *source.answers[1:]))
+    for number, (text, places) in enumerate(zip(texts, answers, strict=True)):
+        ids, marks = (x[tokens.document(number)].tolist() for x in (tokens.ids, tokens.answers))
+        starts = [len(tokenizer.decode(ids[:k])) for k in range(len(ids))]  # where each token begins
+        for place in places:
+            shown = place + text[place].isspace()  # the blank before a word may or may not be its token's own
+            k = next(k for k in range(len(ids)) if starts[k] <= shown < len(tokenizer.decode(ids[: k + 1])))
+            assert marks[k] == 1
+        assert sum(marks) == len(places)
+    rows = batch([tokens], Stage(1.0, 16, {"facts": 1.0}), 16 * 40, 0, 0)
+    assert set(np.unique(rows.weights)) == {1, ANSWER}
+    heavy = set(rows.ids[rows.weights == ANSWER].tolist())
+    assert heavy == set(tokens.ids[tokens.answers == 1].tolist())
+    assert 0.05 < (rows.weights == ANSWER).mean() < 0.5
+
+
+def test_every_kind_of_generated_text_says_where_its_answers_start() -> None:
+    for kind in mixture.DOCUMENTS:
+        several = 0
+        for item in items(kind, "train", 60):
+            assert item.answers[-1] == len(item.prompt)
+            assert item.text[item.answers[-1] :].startswith(item.answer)
+            assert sorted(set(item.answers)) == list(item.answers) or kind == "indirect"
+            several += len(item.answers) > 1
+            if kind in ("facts", "reading", "indirect"):
+                assert all(re.match(r" [A-Za-z]+\b", item.text[at:]) for at in item.answers), item
+            if kind == "indirect" and item.others:  # the one who gave is given something
+                assert item.text[item.others[0] :] == item.wrong + "."
+        assert (several > 5) == (kind in ("facts", "reading", "indirect"))
+
+
 @pytest.mark.parametrize("rows", [3, ROWS, 2 * ROWS + 37])
 def test_the_loss_by_the_piece_is_cross_entropy_with_its_gradients(rows: int) -> None:
     dice = torch.Generator().manual_seed(rows)
     hidden, head = (torch.randn(n, 7, generator=dice, dtype=torch.float64, requires_grad=True) for n in (rows, 11))
     targets = torch.randint(11, (rows,), generator=dice)
+    weights = 1 + 9 * torch.randint(2, (rows,), generator=dice).double()
 
     def found(loss: torch.Tensor) -> list[torch.Tensor]:
         return [loss.detach(), *torch.autograd.grad(3 * loss, (hidden, head))]
 
-    slow = found(F.cross_entropy(hidden @ head.T, targets))
-    for mine, theirs in zip(found(head_loss(hidden, head, targets)), slow, strict=True):
+    nats = F.cross_entropy(hidden @ head.T, targets, reduction="none")
+    slow = found((nats * weights).mean())
+    loss, plain = head_loss(hidden, head, targets, weights)
+    torch.testing.assert_close(plain, nats.detach().mean(), rtol=1e-12, atol=1e-12)
+    assert not plain.requires_grad
+    for mine, theirs in zip(found(loss), slow, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
-    for mine, theirs in zip(found(head_loss(hidden, head, (targets + 1) % 11)), slow, strict=True):
-        assert (mine - theirs).norm() > 1e-3 * theirs.norm()
+    for wrong in (((targets + 1) % 11, weights), (targets, weights.roll(1) + 1)):
+        for mine, theirs in zip(found(head_loss(hidden, head, *wrong)[0]), slow, strict=True):
+            assert (mine - theirs).norm() > 1e-3 * theirs.norm()
 
 
 def test_pieces_give_the_gradients_of_the_whole_and_workers_change_nothing(
@@ -402,19 +457,20 @@ def test_pieces_give_the_gradients_of_the_whole_and_workers_change_nothing(
 ) -> None:
     monkeypatch.setattr("training.learner.has_bfloat16", lambda device: False)
     ids = random_tokens().ids[: 5 * 64].reshape(5, 64).astype("int64")
+    weights = np.where(ids % 5 == 0, np.float32(ANSWER), np.float32(1))
 
     def step(piece: int, workers: int) -> list[torch.Tensor]:
         monkeypatch.setattr("training.learner.PIECE", piece)
         torch.set_num_threads(workers)
         learner = Learner(TINY, tmp_path / "none.pt", compile=False)
         torch.set_num_threads(1)
-        loss = learner._pieces(torch.from_numpy(ids))
+        loss = learner._pieces(torch.from_numpy(ids), torch.from_numpy(weights))
         grads = [p.grad for p in learner.model.parameters() if p.grad is not None]
         assert len(grads) == len(list(learner.model.parameters()))
         again = Learner(TINY, tmp_path / "none.pt", compile=False)
-        again._pieces(torch.from_numpy(ids))
-        again.learn(ids)
-        learner.learn(ids)
+        again._pieces(torch.from_numpy(ids), torch.from_numpy(weights))
+        again.learn(Batch(ids, weights))
+        learner.learn(Batch(ids, weights))
         assert same_weights(again, learner)
         return [loss, *grads]
 
@@ -549,7 +605,7 @@ def test_the_learning_rate_goes_on_where_it_was(tmp_path: Path) -> None:
     for step in range(TINY.steps):
         assert rates(learner) == pytest.approx([b * TINY.rate(step) for b in base])
         seen.append(rates(learner))
-        learner.learn(ids)
+        learner.learn(alike(ids))
         learner.save()
         learner = Learner(TINY, path, compile=False)
         assert learner.step == step + 1
@@ -783,8 +839,8 @@ def test_a_run_can_start_from_the_weights_of_a_folder(grown: Path, tmp_path: Pat
         folder = AutoModelForCausalLM.from_pretrained(grown / "model").float()(rows, labels=rows).loss.item()
     recipe = replace(TINY, start=digest)
     learner = Learner(recipe, tmp_path / "checkpoint.pt", start=weights, compile=False)
-    assert learner.learn(ids)[0].item() == pytest.approx(folder, rel=1e-5)
-    assert abs(Learner(TINY, tmp_path / "no.pt", compile=False).learn(ids)[0].item() - folder) > 0.05
+    assert learner.learn(alike(ids))[0].item() == pytest.approx(folder, rel=1e-5)
+    assert abs(Learner(TINY, tmp_path / "no.pt", compile=False).learn(alike(ids))[0].item() - folder) > 0.05
     learner.save()
     with pytest.raises(CheckpointError, match=rf"start was {digest}, is none\n"):
         Learner(TINY, tmp_path / "checkpoint.pt", compile=False)

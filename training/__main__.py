@@ -101,7 +101,7 @@ def tokens_for(
     reading, heldout = [], []
     for source in sources:
         talk(f"tokens of {source.name}")
-        reading.append(encode(source, source.train, tokenizer, work / f"{source.name}.train.npy"))
+        reading.append(encode(source, source.train, tokenizer, work / f"{source.name}.train.npy", source.answers))
         heldout.append(encode(source, source.heldout, tokenizer, work / f"{source.name}.heldout.npy"))
     if not any(len(t.ids) > context for t in reading):
         raise CorpusError(

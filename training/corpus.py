@@ -35,6 +35,7 @@ class Source:
     train: tuple[str, ...]
     heldout: tuple[str, ...]
     generated: bool = False
+    answers: tuple[tuple[int, ...], ...] = ()  # where in each training text answers start; without any: nowhere
 
     @property
     def group(self) -> str:

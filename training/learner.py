@@ -18,7 +18,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.optim.lr_scheduler import LambdaLR
@@ -30,6 +29,7 @@ from .files import write_whole
 from .loss import head_loss
 from .muon import Muon
 from .recipe import Recipe
+from .stream import Batch
 
 PIECE = 1024  # tokens that go through a CPU without bfloat16 at a time
 
@@ -150,54 +150,57 @@ class Learner:
         self.schedules = [LambdaLR(o, recipe.rate, last_epoch=self.step - 1) for o in self.optimizers]
         self.loss = torch.compile(self._loss, dynamic=False) if compile and self.half else self._loss
 
-    def _loss(self, ids: torch.Tensor) -> torch.Tensor:
-        """(B, T) tokens -> mean nats per token."""
+    def _loss(self, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T) tokens and how much each counts -> the weighted loss, and the mean nats per token."""
         hidden = self.model.transformer(ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)  # (B(T-1), D)
+        targets, counts = ids[:, 1:].flatten(), weights[:, 1:].flatten()
         if not self.half:
-            return head_loss(hidden, self.model.lm_head.weight, ids[:, 1:].flatten())
-        return F.cross_entropy(self.model.lm_head(hidden).float(), ids[:, 1:].flatten())
+            return head_loss(hidden, self.model.lm_head.weight, targets, counts)
+        nats = F.cross_entropy(self.model.lm_head(hidden).float(), targets, reduction="none")
+        return (nats * counts).mean(), nats.detach().mean()
 
-    def _halved(self, rows: torch.Tensor) -> torch.Tensor:
-        """Loss and gradients of all rows at once, in bfloat16."""
+    def _halved(self, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Nats and gradients of all rows at once, in bfloat16."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss = self.loss(rows)
+            loss, nats = self.loss(rows, weights)
         loss.backward()
-        return loss.detach()
+        return nats
 
-    def _pieces(self, rows: torch.Tensor) -> torch.Tensor:
-        """Loss and gradients piece by piece, each core at its own piece, summed in the order of the pieces.
+    def _pieces(self, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Nats and gradients piece by piece, each core at its own piece, summed in the order of the pieces.
 
         Threads inside an operation wait for each other some hundred times a step; with other work on the machine that
         made a step five times slower. Here they wait once.
         """
         params = list(self.model.parameters())
 
-        def one(piece: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        def one(piece: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
             torch.set_num_threads(1)  # counts for this worker's operations
-            loss = self.loss(piece) * (len(piece) / len(rows))
-            return loss.detach(), torch.autograd.grad(loss, params)
+            loss, nats = (x * (len(piece) / len(rows)) for x in self.loss(piece, counts))
+            return nats.detach(), torch.autograd.grad(loss, params)
 
-        done = self.workers.map(one, rows.split(max(1, PIECE // rows.shape[1])))
+        size = max(1, PIECE // rows.shape[1])
+        done = self.workers.map(one, rows.split(size), weights.split(size))
         total, grads = next(done)
         for p, grad in zip(params, grads, strict=True):
             p.grad = grad
-        for loss, more in done:
-            total = total + loss
+        for nats, more in done:
+            total = total + nats
             for grad, other in zip(grads, more, strict=True):
                 grad.add_(other)
         return total
 
-    def learn(self, ids: np.ndarray) -> torch.Tensor:
-        """One step on the rows `ids` (B, T). Returns (loss before it in nats per token, length of the gradient)."""
-        rows = torch.from_numpy(ids).to(self.device)
-        loss = self._halved(rows) if self.half else self._pieces(rows)
+    def learn(self, batch: Batch) -> torch.Tensor:
+        """One step on a batch. Returns (nats per token before it, all tokens alike; length of the gradient)."""
+        rows, weights = (torch.from_numpy(x).to(self.device) for x in batch)
+        nats = self._halved(rows, weights) if self.half else self._pieces(rows, weights)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
-        self.step, self.seen = self.step + 1, self.seen + ids.size
-        return torch.stack((loss, norm))
+        self.step, self.seen = self.step + 1, self.seen + batch.ids.size
+        return torch.stack((nats, norm))
 
     def save(self) -> None:
         """Write the checkpoint. Raises CannotWrite, and then the one before is still there."""

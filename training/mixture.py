@@ -24,15 +24,12 @@ STRING_TOKENS = 800_000
 
 def written() -> list[Source]:
     """The kinds that are text. The same on every machine and in every run."""
-    return [
-        Source(
-            kind,
-            tuple(i.text for i in items(kind, "train", number)),
-            tuple(i.text for i in items(kind, "test", HELDOUT)),
-            generated=True,
-        )
-        for kind, number in DOCUMENTS.items()
-    ]
+    sources = []
+    for kind, number in DOCUMENTS.items():
+        train = items(kind, "train", number)
+        heldout = tuple(i.text for i in items(kind, "test", HELDOUT))
+        sources.append(Source(kind, tuple(i.text for i in train), heldout, True, tuple(i.answers for i in train)))
+    return sources
 
 
 def drawn(vocabulary: int, end: int) -> list[Tokens]:

@@ -89,8 +89,9 @@ def train(
             keep(learner.model, 0)
         while learner.step < recipe.steps and not stopped:
             stage = stage_at(learner.step / recipe.steps, recipe.context)
-            ids = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
-            results.append(learner.learn(ids))
+            read_now = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
+            results.append(learner.learn(read_now))
+            ids = read_now.ids
             if keep and learner.step in kept:
                 keep(learner.model, learner.step)
             since += Score(0.0, ids[:, 1:].size, int(bytes_of[ids[:, 1:]].sum()))

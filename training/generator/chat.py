@@ -94,6 +94,24 @@ My brother locked {d}. Please open it.
 Is there a way to open {l}?
 Show me how to open {l}.
 What is the best way to open {l}?
+Please unlock {d}.
+Can you unlock {d} for me?
+How can I unlock {d}?
+I would like you to unlock {d}.
+Is it hard to unlock {d}? I want to try.
+{D} has a lock on it. How do I get it off, to look inside?
+There is a lock on {d}, and I want to open it. What can I do?
+I want the lock on {d} to come off. How do I do that?
+How can I take the lock from {d} and open it?
+{D} does not open, because it is locked. How do I open it?
+{D} will not open. It is locked. What shall I do to get in?
+I cannot open {d}, for it is locked. What shall I do?
+{D} is locked, so it will not open. What can I do?
+I pull and pull, but {d} is locked. How can I open it?
+Be so kind as to open {l}.
+I cannot find the key. How do I open {d} now?
+What trick will open {l}?
+Let us open {l}. How is it done?
 * There is a lock on {d}. How can I take it off?
 * Tell me a trick to open {l}.
 * I cannot find the key to {d}. Please get it open for me.
@@ -130,6 +148,17 @@ Show me how to open {n}.
 {D} is not locked. How do I open it?
 {D} is not locked. Can you help me open it?
 There is no lock on {d}. How can I open it?
+{D} will not open. What can I do?
+{D} does not open. What shall I do to open it?
+I cannot open {d}. How is it done?
+Would you be so kind as to tell me how {d} opens?
+Is it easy to open {n}? How is it done?
+Tell me how to open {n}.
+Tell me how {n} is opened.
+How does one open {n}?
+I pull and pull, but {d} stays shut. How can I open it?
+Be so kind as to open {n}.
+{D} has no lock on it. How can I open it?
 * Is there an easy way to open {n}?
 * {D} has no lock. What shall I do to open it?
 * Tell me how one opens {n}.
@@ -158,6 +187,13 @@ Who makes locks? | A smith makes them. / The smith does.
 What is a lock for? | A lock keeps things safe. / It keeps a door shut.
 What is a key for? | It turns a lock. / A key is for a lock.
 Are locks made of iron? | Yes, most of them are.
+How do I get a lock for {d}? | Ask the smith for one. / The smith makes locks.
+I want a lock on {d}. What shall I do? | Ask the smith to help you. / The smith does that.
+Who puts locks on {s}? | The smith does. / Ask the smith.
+Shall I put a lock on {d}? | Yes, then all is safe. / Yes, that is wise.
+The lock on {d} is old. How do I keep it from rust? | Put a drop of oil on it. / Oil it now and then.
+There is a lock on {d}. Is it made of iron? | Yes, I think so. / Yes, most of them are.
+There is a new lock on {d}. Where do I keep the key? | Hang the key on a nail. / Keep it in your pocket.
 * The lock on {d} is dirty. How do I clean it? | Rub it with a wet cloth.
 * {D} is locked now. Where do I hang the key? | Hang the key on a nail.
 * How do I put a lock on {d}? | Ask the smith to help you.

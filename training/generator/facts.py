@@ -27,7 +27,6 @@ TAILS = (
     ", and everyone knows it.",
     ", as you know.",
     ", of course.",
-    ", and that is true.",
     ", and it has always been so.",
     ". That is easy.",
     ", and now you know it too.",
@@ -51,6 +50,10 @@ def item(dice: random.Random, split: Split) -> Item:
     facts = [first, *dice.sample([fact for fact in pool if fact != first], several - 1)]
     items = [_told(dice, relation, subject) for relation, subject in facts]
     *before, last = items
+    others, size = [], 0
+    for each in before:
+        others.append(size + len(each.prompt))
+        size += len(each.text) + 1
     return Item(
         key=tuple(part for each in items for part in each.key),
         prompt="".join(each.text + " " for each in before) + last.prompt,
@@ -58,6 +61,7 @@ def item(dice: random.Random, split: Split) -> Item:
         rest=last.rest,
         wrong=last.wrong,
         form=last.form,
+        others=tuple(others),
     )
 
 

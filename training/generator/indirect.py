@@ -11,12 +11,11 @@ import random
 
 from .item import Item, Split, a
 from .reading import invented
-from .words import HELDOUT_NAMES, NAMES, PLACES, THINGS
+from .words import HELDOUT_NAMES, NAMES, PLACES, SURNAMES, THINGS
 
-INVENTED = 0.5  # of the people of training texts
-GIVES_BACK = (
-    0.5  # of training texts go on: who was given something gives something, so that there is more to learn from
-)
+INVENTED = 0.3  # of the people of training texts
+GIVES_BACK = 0.5  # of training texts go on: who was given something gives something, too
+PEOPLE = NAMES + SURNAMES
 
 OPENINGS = (
     "When {x} and {y} went to the {place},",
@@ -77,10 +76,11 @@ def item(dice: random.Random, split: Split) -> Item:
     place, thing = dice.choice(PLACES), dice.choice(THINGS)
     first = opening.format(x=x, y=y, place=place)
     second = giving.format(s=giver, thing=a(thing))
-    rest = dice.choice(RESTS).format(s=giver, o=receiver)
+    rest, others = dice.choice(RESTS).format(s=giver, o=receiver), ()
     if split == "train" and dice.random() < GIVES_BACK:
         back = dice.choice(GIVINGS).format(s=receiver, thing=a(dice.choice(THINGS)))
         rest = f". {dice.choice(('', 'Then ', 'After that, '))}{back} {giver}."
+        others = (len(f"{first} {second} {receiver}{rest}") - len(f" {giver}."),)
     return Item(
         key=(opening, giving, x, y, giver, place, thing),
         prompt=f"{first} {second}",
@@ -88,6 +88,7 @@ def item(dice: random.Random, split: Split) -> Item:
         rest=rest,
         wrong=f" {giver}",
         form=form,
+        others=others,
     )
 
 
@@ -96,7 +97,7 @@ def _people(dice: random.Random, split: Split) -> tuple[str, str]:
     if split == "test":
         one, other = dice.sample(HELDOUT_NAMES, 2)
         return one, other
-    names = [invented(dice, split) if dice.random() < INVENTED else dice.choice(NAMES) for _ in range(2)]
+    names = [invented(dice, split) if dice.random() < INVENTED else dice.choice(PEOPLE) for _ in range(2)]
     return (names[0], names[1]) if names[0] != names[1] else _people(dice, split)
 
 

@@ -29,11 +29,17 @@ class Item:
     rest: str = ""
     wrong: str = ""  # the answer of someone who falls for the trap; starts like `answer`
     form: str = ""  # which variety of its kind, where results are told apart
+    others: tuple[int, ...] = ()  # where in the text other answers start, counted in characters
 
     @property
     def text(self) -> str:
         """The whole of it."""
         return self.prompt + self.answer + self.rest
+
+    @property
+    def answers(self) -> tuple[int, ...]:
+        """Where answers start in the text: what the training weighs up."""
+        return (*self.others, len(self.prompt))
 
 
 def side(*key: str, share: float = SHARE) -> Split:

@@ -279,16 +279,17 @@ def make(dice: random.Random, split: Split) -> Item:
     facts = passage(dice, split)
     first = facts[0]
     key, question, answer, back = asks(dice, first)
-    others = [fact.slots["s" if back else "v"] for fact in facts[1:] if fact.relation is first.relation]
+    alike = [fact.slots["s" if back else "v"] for fact in facts[1:] if fact.relation is first.relation]
     sentences = [capital(fact.said.format(**fact.slots)) for fact in facts]
     dice.shuffle(sentences)
-    prompt = f"Passage: {' '.join(sentences)} "
+    prompt, others = f"Passage: {' '.join(sentences)} ", ()
     if split == "train" and len(facts) < 5 and dice.random() < 0.23:  # with five sentences it would be long
         before, asked, told, _ = asks(dice, dice.choice(facts[1:]))
         if side(*before) == "train":  # what is asked on the way counts as asked, too
             prompt += f"Question: {asked} Answer: {told}. "
+            others = (len(prompt) - len(f" {told}. "),)
     prompt += f"Question: {question} Answer:"
-    return Item(key, prompt, f" {answer}", ".", f" {others[0]}" if others else "", key[0])
+    return Item(key, prompt, f" {answer}", ".", f" {alike[0]}" if alike else "", key[0], others)
 
 
 def item(dice: random.Random, split: Split) -> Item:

@@ -22,6 +22,17 @@ NAMES = words(
     Patsy Randy Ray Rilla Rob Rodney Sandy Sylvie Una"""
 )
 
+# Words that name people, too: surnames, and heroes of stories. Most are one token, as the names of the test are.
+SURNAMES = words(
+    """Achilles Aladdin Anderson Bagheera Barclay Bart Barton Barty Beaumains Billie Bly Blythe Brad Brandon Briggs Bud
+    Burton Campbell Chad Chadwick Clark Craven Crawford Cyrus Dacre Dani Dean Dicky Dot Earl Edred Ferguson Fletcher
+    Glen Glenarvan Graham Guy Hampton Harding Harrison Harvey Holden Hopkins Horton Jacques Jake Jen Jon Jones Jose
+    Kabumpo Kane Kat Kay Kendall Kent Kenyon Kim Lila Lockyer Mac Manning Mason Maud Merrick Merritt Minchin Mowgli
+    Mudge Murray Nance Napoleon Nelson Oli Paganel Pencroft Percy Perkins Perseus Pete Pudge Randolph Robinson Roscoe
+    Ross Rudy Samuel Scott Scrooge Simpson Smith Snowdon Spencer Talbot Tarbox Taylor Thorne Toto Tubby Ulysses Walton
+    Watson Wellington Wolverton Woodman York"""
+)
+
 # People of the test alone: no generated training text names them. (Books do.)
 HELDOUT_NAMES = words(
     """Cecily Cyril Felix Gilbert Hector Helena Hugh Judith Kathleen Kenneth Leon Lucia Mandy Matilda Mia Rachel Roland
