@@ -96,7 +96,7 @@ class FakeModel:
             allowed=self.allowed,
         )
 
-    def run_lab(self, lab: Any, experiment: Experiment | None = None, on_token: Any = None) -> LabResult:
+    def run_lab(self, lab: Any, experiment: Experiment | None = None, **how: Any) -> LabResult:
         done = dict(lab=lab.full_name, takeaway=f"learned {lab.number}")
         try:
             result = self.run(experiment or lab.experiment)

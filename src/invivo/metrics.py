@@ -190,7 +190,7 @@ METRICS: dict[str, Metric] = {
             "logit difference",
             "nats",
             "how far the right answer is ahead of the wrong one; below 0 the wrong one leads",
-            lambda c, r: None,
+            lambda c, r: _run(c, r).ahead_nats,
             lambda look: look.difference(look.logits),
             ("target", "wrong"),
         ),

@@ -10,13 +10,13 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from .. import __version__
-from ..errors import InvivoError, OutOfRange
-from ..experiment import Comparison, Experiment, LabResult, Run, TweakRun
+from ..errors import BadText, InvivoError, OutOfRange
+from ..experiment import Comparison, Experiment, LabResult, Recipe, Run, TweakRun
 from ..sites import SITES
 from .decode import NotANumber, Said, generate
 from .forward import watched
@@ -35,8 +35,11 @@ def run(living: Living, experiment: Experiment, on_token: OnToken | None = None)
         return _run(living, as_run(living, experiment), on_token)
 
 
-def as_run(living: Living, experiment: Experiment) -> Experiment:
-    """The experiment with the model and number format that it really ran on, so that its recipe is true."""
+R = TypeVar("R", bound=Recipe)
+
+
+def as_run(living: Living, experiment: R) -> R:
+    """The recipe with the model and number format that it really ran on, so that its recipe is true."""
     usual = "float32" if living.device.type == "cpu" else None
     dtype = str(living.dtype).removeprefix("torch.")
     return experiment.model_copy(update={"model": living.name, "dtype": None if dtype == usual else dtype})
@@ -77,6 +80,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         spoken = Reading(living, rows, prompt + said[0].ids, len(prompt), experiment.top)
         quiet = check_effect(rows)  # before other texts are read: a tweak must be reached on this one
         aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
+        ahead = _ahead(living, rows, prompt, target, experiment) if experiment.wrong else []
         seen = read_only(living, rows, read) if len(read) > 1 else []
     except NotANumber as error:
         raise where_it_broke(living, error) from None
@@ -97,6 +101,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
             perplexity=spoken.perplexity[number],
             next=spoken.candidates(number),
             target_nats=sum(aimed[number]) if aimed else None,
+            ahead_nats=ahead[number] if ahead else None,
             read_perplexity=perplexity(seen[number]) if seen else None,
         )
         if row.stack is None:
@@ -128,6 +133,23 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
     if stopped:
         raise Interrupted(result)
     return result
+
+
+def _ahead(
+    living: Living, rows: Sequence[Row], prompt: list[int], target: list[int], experiment: Experiment
+) -> list[float]:
+    """How far each row's logit of the target is ahead of the wrong answer's, where the two first differ."""
+    if not target:
+        raise BadText("a wrong answer is given, and no target to compare it with", hint='add --target " Mary"')
+    wrong = living.encode(experiment.wrong or "", "wrong answer", special=False)
+    common = next((i for i, (a, b) in enumerate(zip(target, wrong, strict=False)) if a != b), None)
+    if common is None:
+        raise BadText(
+            f"{experiment.target!r} and {experiment.wrong!r} never differ: one begins with the other",
+            hint="give answers of which neither begins with the other",
+        )
+    ends = [read_only(living, rows, prompt + answer[: common + 1], len(prompt)) for answer in (target, wrong)]
+    return [right[-1] - other[-1] for right, other in zip(*ends, strict=True)]
 
 
 class Interrupted(KeyboardInterrupt):

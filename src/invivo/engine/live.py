@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +22,10 @@ from ..experiment.selftest import SelfTest
 from ..model.load import load as load_weights
 from ..sites import Place, index_list
 from ..tweaks import Decoding, Stack, Tweak
-from . import attribution, compare, control, directions, heads
+from . import attribution, compare, control, directions, finders, heads
 from . import lens as lenses
 from . import selftest as selftesting
+from . import steps as stepping
 from . import sweep as sweeping
 from .compare import Interrupted, OnToken
 from .contrast import contrast
@@ -186,14 +187,27 @@ class Model:
         case = Case.of({"prompt": prompt, **fields})
         return control.run(self.living, case, Stack.of(tweak), metric, count, tried)
 
-    def run_lab(self, lab: Lab, experiment: Experiment | None = None, *, on_token: OnToken | None = None) -> LabResult:
+    def run_lab(
+        self,
+        lab: Lab,
+        experiment: Experiment | None = None,
+        *,
+        on_token: OnToken | None = None,
+        steps: bool = True,
+        on_step: Callable[[str], None] | None = None,
+    ) -> LabResult:
         """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none.
 
-        Ctrl-C raises `Interrupted` with the result of what was said by then, about which nothing is claimed.
+        What the lab names for fruitfly (a head, a neuron) is found anew on another model. Without `steps` only the
+        comparison is run. `on_step` is told each step's title. Ctrl-C raises `Interrupted` with the result of what was
+        said by then, about which nothing is claimed.
         """
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
         if not planned.tweaks:
             raise BadText(f"lab {lab.number} needs at least one tweak", hint='for example: --tweak "zero head 1.1"')
+        own, notes = planned.tweaks == lab.experiment.tweaks, []
+        if own and self.name != lab.experiment.model:
+            planned, notes = finders.at(self.living, planned, lab.finds)
         try:
             result = self.run(planned, on_token=on_token)
         except Interrupted as stop:
@@ -209,9 +223,20 @@ class Model:
                 '--tweak "zero head 1.1" --set read="…"`',
             ) from None
         at_home = self.name == lab.experiment.model and experiment in (None, lab.experiment)
-        claims = lab.claims if planned.tweaks == lab.experiment.tweaks else ()  # they are about the lab's own rows
-        verdicts = tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims)
-        return LabResult(lab=lab.full_name, comparison=result, takeaway=lab.takeaway(result), verdicts=verdicts)
+        claims = lab.claims if own else ()  # they are about the lab's own rows
+        done = []
+        for each in lab.steps if steps else ():
+            if on_step is not None:
+                on_step(each.title)
+            done.append(stepping.step(self.living, each, result.recipe, at_home))
+        return LabResult(
+            lab=lab.full_name,
+            comparison=result,
+            takeaway=lab.takeaway(result),
+            verdicts=tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims),
+            steps=tuple(done),
+            notes=tuple(notes),
+        )
 
     @torch.no_grad()
     def capture(self, prompt: str, *places: str | Place, tweak: str | Tweak | Stack | None = None) -> dict[str, Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .case import Case
 from .comparison import Candidate, Comparison, Run, TweakRun
-from .lab import Claim, Lab, LabResult, Verdict
+from .lab import Lab, LabResult
 from .plan import Experiment
-from .recipe import read_yaml
+from .recipe import Recipe, read_yaml
+from .step import REAL, Claim, Step, StepResult, Verdict
 from .sweep import Axis, Grid, Sweep
 
 __all__ = [
+    "REAL",
     "Axis",
     "Candidate",
     "Case",
@@ -19,7 +21,10 @@ __all__ = [
     "Grid",
     "Lab",
     "LabResult",
+    "Recipe",
     "Run",
+    "Step",
+    "StepResult",
     "Sweep",
     "TweakRun",
     "Verdict",

@@ -8,9 +8,11 @@ read off directly, not what would happen without the part: for that, ablate it.
 from __future__ import annotations
 
 from ..pictures import Bars, Heatmap, Series
+from ..show import shell
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
 from ..show.text import quoted
 from ..spec import Spec
+from .recipe import OnModel
 from .result import Result
 
 LISTED = 12
@@ -27,6 +29,24 @@ class Share(Spec):
     """Its head."""
     logit: float
     """What it adds to the logit, or to the difference of two logits."""
+
+
+class AttributionRecipe(OnModel):
+    """Whose logit is shared out."""
+
+    prompt: str
+    """What is read."""
+    target: str
+    """The answer."""
+    wrong: str | None = None
+    """The answer it is compared with."""
+
+    def to_cli(self) -> str:
+        """The command that runs it."""
+        words = ["invivo", "attribute", "--target", self.target]
+        words += ["--wrong", self.wrong] if self.wrong else []
+        words += ["--model", self.model] if self.model != "fruitfly" else []
+        return shell.join([*words, "--", self.prompt])
 
 
 class Attribution(Result):

@@ -54,6 +54,8 @@ class Run(Spec):
     """Likeliest tokens after the prompt, of this row and of BASE, by larger probability."""
     target_nats: float | None = None
     """Log-probability of the target after the prompt."""
+    ahead_nats: float | None = None
+    """How far the target's logit is ahead of the wrong answer's, at the first token in which the two differ."""
     read_perplexity: float | None = None
     """Perplexity of the text to read."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from ..metrics import metric_named
 from ..pictures import Bars, Series
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
@@ -9,11 +11,27 @@ from ..show.text import shorten
 from ..tweaks import Activation, Stack
 from ..tweaks.elsewhere import KINDS, kind_of
 from .case import Case
+from .recipe import OnModel
 from .result import Result
 
 SHOWN = 24  # bars at most
 LONGEST = 40  # characters of a bar's label
 UNLIKELY, ENOUGH = 0.05, 19  # the usual bar, and how many random places it takes to pass it
+
+
+class ControlRecipe(OnModel):
+    """Which tweak is tried elsewhere, and on what."""
+
+    tweak: Stack
+    """The tweak."""
+    case: Case
+    """Prompt and answers that the number is about."""
+    metric: str = "kl_next"
+    """The number."""
+    count: int = Field(default=20, ge=1)
+    """How many random places."""
+    prompts: tuple[str, ...] = ()
+    """Other prompts to try the tweak on."""
 
 
 class Control(Result):

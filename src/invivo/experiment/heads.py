@@ -5,8 +5,12 @@ Read on random tokens, repeated once, so that only the position and the repetiti
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from ..pictures import Heatmap
+from ..show import shell
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
+from .recipe import OnModel
 from .result import Result
 
 SHOWN = 4  # heads listed of each kind
@@ -15,6 +19,21 @@ KINDS = {
     "previous_token": "looks at the token just before",
     "duplicate_token": "looks at the same token's last occurrence (Wang et al. 2022)",
 }
+
+
+class HeadsRecipe(OnModel):
+    """How many strings are read, and how long they are."""
+
+    rows: int = Field(default=6, ge=1)
+    """How many strings."""
+    length: int = Field(default=24, ge=2)
+    """Tokens of a string before it is repeated."""
+    seed: int = Field(default=0, ge=0)
+    """Which strings."""
+
+    def to_cli(self) -> str:
+        """The command that runs it."""
+        return shell.join(["invivo", "heads", *(["--model", self.model] if self.model != "fruitfly" else [])])
 
 
 class HeadScores(Result):

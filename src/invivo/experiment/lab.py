@@ -10,22 +10,13 @@ from collections.abc import Callable
 
 from pydantic import Field
 
+from ..errors import unknown
 from ..show.blocks import Document
 from ..spec import Spec
 from .comparison import Comparison
 from .plan import Experiment
 from .result import Result
-
-
-class Claim(Spec):
-    """A sentence about the result that must be true, and how to tell."""
-
-    text: str
-    """The sentence."""
-    holds: Callable[[Comparison], bool]
-    """Whether it is true of a result."""
-    exact: bool = False
-    """True for any model; otherwise claimed for fruitfly only."""
+from .step import Claim, Step, StepResult, Verdict
 
 
 class Lab(Spec):
@@ -59,6 +50,10 @@ class Lab(Spec):
     """What to try next."""
     sources: tuple[str, ...]
     """Papers or pages."""
+    steps: tuple[Step, ...] = ()
+    """Further experiments, in order; the last one is the control."""
+    finds: dict[str, str] = Field(default_factory=dict)
+    """What the tweaks name for fruitfly and another model must be asked for: `head 2.3`, its induction head."""
     hero: int = -1
     """Which TWEAK row the texts and pictures show; the last by default."""
 
@@ -73,17 +68,6 @@ class Lab(Spec):
         return (self.number, str(int(self.number)), self.name, self.full_name, f"{self.full_name}.py")
 
 
-class Verdict(Spec):
-    """Whether a claim held."""
-
-    text: str
-    """The claim."""
-    holds: bool
-    """Whether it is true of this result."""
-    expected: bool
-    """Whether it is claimed for this model at all."""
-
-
 class LabResult(Result):
     """A lab after its run."""
 
@@ -94,7 +78,23 @@ class LabResult(Result):
     takeaway: str
     """The drafted line."""
     verdicts: tuple[Verdict, ...]
-    """Its claims."""
+    """The claims about the comparison."""
+    steps: tuple[StepResult, ...] = ()
+    """The steps that were run, in order."""
+    notes: tuple[str, ...] = ()
+    """What the reader should know about the whole: what was found on this model in place of fruitfly's."""
+
+    @property
+    def all_verdicts(self) -> tuple[Verdict, ...]:
+        """Every claim, the steps' too."""
+        return (*self.verdicts, *(v for step in self.steps for v in step.verdicts))
+
+    def step(self, name: str) -> StepResult:
+        """The step of that name. Raises UnknownName."""
+        by_name = {step.name: step for step in self.steps}
+        if name not in by_name:
+            raise unknown("step of this lab", name, by_name, f"invivo run {self.lab[:2]}")
+        return by_name[name]
 
     def document(self, lab: Lab | None = None) -> Document:
         """What to show of it, in order: inside the lab's text where that is at hand, else with its claims alone."""

@@ -16,6 +16,7 @@ from ..show import shell
 from ..show.text import safe_lines
 from ..spec import Name, number_text
 from ..tweaks import Decoding, Stack
+from .case import Case
 from .recipe import Recipe
 
 
@@ -30,6 +31,8 @@ class Experiment(Recipe):
     """Further prompts by name, which tweaks such as `copy … from clean` take values from."""
     target: str | None = None
     """An answer whose log-probability after the prompt is measured, in nats."""
+    wrong: str | None = None
+    """An answer that the target is compared with."""
     read: str | None = None
     """A text whose perplexity each row is asked for."""
     decoding: Decoding = Decoding()
@@ -56,6 +59,7 @@ class Experiment(Recipe):
         for what, text in (
             ("prompt", self.prompt),
             ("target", self.target),
+            ("wrong answer", self.wrong),
             ("text to read", self.read),
             *self.prompts.items(),
         ):
@@ -80,6 +84,16 @@ class Experiment(Recipe):
         found = {t.source_prompt for stack in self.tweaks for t in stack if isinstance(t, Activation)}
         return {name for name in found if name}
 
+    @property
+    def case(self) -> Case:
+        """Its prompts and answers, as a sweep or a control takes them."""
+        return Case(prompt=self.prompt, prompts=self.prompts, target=self.target, wrong=self.wrong)
+
+    @property
+    def on(self) -> dict[str, Any]:
+        """Which model, as every other recipe names it."""
+        return {"model": self.model, "revision": self.revision, "dtype": self.dtype}
+
     def plain(self) -> dict[str, Any]:
         """Only what differs from the defaults, as plain data; `Experiment.of` reads it back."""
         return self.model_dump(exclude_defaults=True) | {"prompt": self.prompt}
@@ -102,6 +116,7 @@ class Experiment(Recipe):
             words += ["--prompt", f"{name}={text}"]
         for flag, value in (
             ("--target", self.target),
+            ("--wrong", self.wrong),
             ("--read-text", self.read),
             ("--revision", self.revision),
             ("--dtype", self.dtype),

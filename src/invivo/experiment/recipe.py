@@ -21,10 +21,25 @@ class Recipe(Spec):
         """The recipe as YAML; `from_yaml` reads it back to an equal one."""
         return yaml.safe_dump(self.plain(), sort_keys=False, width=100)
 
+    def to_cli(self) -> str | None:
+        """The command that runs it; None where there is none."""
+        return None
+
     @classmethod
     def from_yaml(cls, text: str) -> Self:
         """Read YAML. Raises BadText with line and column where it is no YAML, or with the field that is wrong."""
         return cls.of(read_yaml(text))
+
+
+class OnModel(Recipe):
+    """A recipe that names the model it is for."""
+
+    model: str = "fruitfly"
+    """Name or folder of the model."""
+    revision: str | None = None
+    """The model's revision on its hub."""
+    dtype: str | None = None
+    """Number format of the weights; the model's own on a GPU, float32 on a CPU, when left out."""
 
 
 def read_yaml(text: str) -> Any:

@@ -9,11 +9,12 @@ from ..show.blocks import Block, Code, Document, Figure, Heading, Points, Strip,
 from ..show.text import number, visible
 from .comparison import Comparison, Run
 from .drawings import draw
-from .lab import Lab, LabResult, Verdict
+from .lab import Lab, LabResult
 
 SIDE_BY_SIDE = 3  # more TWEAK rows than this are listed one below the other
 NUMBERS = (
     "target",
+    "logit_diff",
     "read_perplexity",
     "kl_next",
     "kl_mean",
@@ -52,13 +53,15 @@ def lab_document(lab: Lab, result: LabResult) -> Document:
     ]
     if len(c.tweaks) > 1:
         blocks.append(Text(text=f"TWEAK is row {row + 1} of {len(c.tweaks)}.", tone="dim"))
-    blocks += [Text(text=note, tone="note") for note in _notes(c)]
+    blocks += [Text(text=note, tone="note") for note in (*result.notes, *_notes(c))]
     blocks += [Heading(text="The numbers that matter"), _glossed(c, row, lab.numbers)]
     for name in lab.pictures:
         blocks.append(Figure(picture=draw(name, c, row), name=f"{lab.number}-{name.replace('_', '-')}"))
     blocks += [Heading(text="What to look for"), Text(text=lab.look_for)]
     if result.verdicts:
-        blocks += [Heading(text="Does it hold?"), Points(items=tuple(map(_verdict, result.verdicts)))]
+        blocks += [Heading(text="Does it hold?"), Points(items=tuple(v.line for v in result.verdicts))]
+    for step in result.steps:
+        blocks += step.blocks
     blocks += [
         Text(text=result.takeaway, tone="takeaway"),
         Heading(text="What to try next"),
@@ -75,8 +78,9 @@ def result_document(result: LabResult) -> Document:
     title = Heading(text=f"Lab {result.lab}", level=1)
     learned: list[Block] = [Text(text=result.takeaway, tone="takeaway")]
     if result.verdicts:
-        learned += [Heading(text="Does it hold?"), Points(items=tuple(map(_verdict, result.verdicts)))]
-    return Document(blocks=(title, *learned)) + comparison_document(result.comparison)
+        learned += [Heading(text="Does it hold?"), Points(items=tuple(v.line for v in result.verdicts))]
+    further = [block for step in result.steps for block in step.blocks]
+    return Document(blocks=(title, *learned, *further)) + comparison_document(result.comparison)
 
 
 def _prompt(c: Comparison) -> list[Block]:
@@ -172,12 +176,6 @@ def _signed(change: float) -> str:
     """A difference with its sign twice: as a glyph and as a sign."""
     text = number(change, 1, signed=True)
     return {"+": "▲ ", "−": "▼ "}.get(text[0], "") + text
-
-
-def _verdict(verdict: Verdict) -> str:
-    if verdict.expected:
-        return f"{'✓' if verdict.holds else '✗'} {verdict.text}"
-    return f"{verdict.text} (Not claimed for this model; here it {'holds' if verdict.holds else 'does not hold'}.)"
 
 
 def _again(c: Comparison, command: str) -> list[Block]:

@@ -57,6 +57,7 @@ FLAGS = {
         Flag(
             "target", "--target", str, "An answer whose log-probability after the prompt is measured, in nats.", "TEXT"
         ),
+        Flag("wrong", "--wrong", str, "An answer that the target is compared with.", "TEXT"),
         Flag("read", "--read-text", str, "A text whose perplexity each row is asked for.", "TEXT"),
         Flag("model", "--model", str, "Name or folder of the model.", "NAME"),
         Flag("revision", "--revision", str, "The model's revision on its hub.", "NAME"),

@@ -11,6 +11,7 @@ from .app import EXPERIMENTS, Stopped, app
 from .flags import MODEL, AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
 
 if TYPE_CHECKING:
+    from ...experiment import Lab
     from ..settings import Layer
 
 
@@ -51,6 +52,10 @@ def labs(as_json: Json = False) -> None:
 def run(
     lab: Annotated[str, typer.Argument(metavar="LAB", help="02, head_ablation or 02_head_ablation.")],
     flags: Any,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FIELD=VALUE]…", show_default=False, help="The same as --set, for each of them."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,7 +80,7 @@ def run(
 
     chosen = lab_named(lab)
     found = read_config(config)
-    settings = outcome(found, flags | changes(sets or []), chosen)
+    settings = outcome(found, flags | changes([*(sets or []), *(fields or [])], chosen), chosen)
     experiment = experiment_of(settings)
     announced(found, settings)
     if form is not None:
@@ -84,7 +89,7 @@ def run(
     stopped: Stopped | None = None
     try:
         with talk.busy(f"running lab {chosen.number}"):
-            result = model.run_lab(chosen, experiment)
+            result = model.run_lab(chosen, experiment, on_step=lambda title: talk.say(f"  {title}"))
     except KeyboardInterrupt as interrupt:
         result = cut_short(interrupt)
         stopped = Stopped("stopped; what was said until then is above")
@@ -99,8 +104,11 @@ def run(
     return None
 
 
-def changes(sets: list[str]) -> Layer:
-    """What `--set FIELD=VALUE` changes, as settings; `--set tweak=…` may come several times."""
+def changes(sets: list[str], lab: Lab | None = None) -> Layer:
+    """What `--set FIELD=VALUE` changes, as settings; `--set tweak=…` may come several times.
+
+    A lab's named prompts may be called by their names alone, and what copies from a clean prompt runs the corrupt one.
+    """
     from ...errors import BadText
     from ..settings import OF_EXPERIMENT, given, key_named
 
@@ -109,7 +117,10 @@ def changes(sets: list[str]) -> Layer:
         field, equals, value = text.partition("=")
         if not equals:
             raise BadText(f"--set {text!r} has no value", hint="write --set FIELD=VALUE, as in --set max_new_tokens=20")
-        key = key_named(field.strip(), OF_EXPERIMENT)
+        field = field.strip()
+        named = set() if lab is None else set(lab.experiment.prompts)
+        field = f"prompts.{field}" if field in named else "prompt" if field == "corrupt" and "clean" in named else field
+        key = key_named(field, OF_EXPERIMENT)
         before = layer[key].value if key in layer else []
         layer[key] = given(key, [*before, value] if key == "tweaks" else value, "flag --set")
     return layer

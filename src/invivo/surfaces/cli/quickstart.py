@@ -55,7 +55,7 @@ def quickstart(
             if loaded != (loaded := [layer[key].value for key in MODEL]):  # once, unless a config gives a lab its own
                 model = load(layer, allow_pickle, allow_remote_code)
             with talk.busy(f"running lab {lab.number}"):
-                result = model.run_lab(lab, experiment)
+                result = model.run_lab(lab, experiment, steps=False)
         except KeyboardInterrupt as interrupt:
             result, stopped = getattr(interrupt, "kept", None), True
         if result is not None:
