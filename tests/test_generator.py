@@ -208,20 +208,25 @@ def test_articles_and_marks_are_right_everywhere(everything: Everything) -> None
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_giver_is_named_twice_and_the_receiver_once(split: Split, everything: Everything) -> None:
     asked = (everything.train if split == "train" else everything.heldout)["indirect"]
+    fables = 0
     for item in asked:
-        named = re.findall(r"[A-Z][a-z]+", item.prompt)
+        pair = "|".join((item.answer.strip(), item.wrong.strip()))
+        named = re.findall(rf"\b(?:{pair})\b", item.prompt)
         assert named.count(item.wrong.strip()) == 2
         assert named.count(item.answer.strip()) == 1
         first = named.index(item.answer.strip()) < named.index(item.wrong.strip())
         assert first == (item.form == "ABBA")
-        turned = re.findall(r"[A-Z][a-z]+", indirect.swapped(item))
+        turned = re.findall(rf"\b(?:{pair})\b", indirect.swapped(item))
         assert named[-1] == item.wrong.strip()
         assert turned == [*named[:-1], item.answer.strip()]
         assert len(indirect.swapped(item)) == len(item.prompt) + len(item.answer) - len(item.wrong)
         people = {item.answer.strip(), item.wrong.strip()}
         assert not people & set(HELDOUT_NAMES if split == "train" else NAMES)
         assert split == "train" or people <= set(HELDOUT_NAMES)
+        fables += people <= set(indirect.FIGURES)
+        assert (people <= set(indirect.FIGURES)) == item.prompt.endswith(" the")
     assert 0.4 < mean(i.form == "ABBA" for i in asked) < 0.6
+    assert (fables > 100) == (split == "train")
 
 
 def test_rounds_of_names_go_on_as_before(everything: Everything) -> None:

@@ -47,13 +47,13 @@ STAGES = (
         0.6,
         256,
         {"large": 0.4, "small": 0.14, "few": 0.01, "many": 0.02, "names": 0.01}
-        | {"indirect": 0.1, "facts": 0.12, "lists": 0.015, "style": 0.015, "chat": 0.05, "reading": 0.12},
+        | {"indirect": 0.12, "facts": 0.1, "lists": 0.015, "style": 0.015, "chat": 0.05, "reading": 0.12},
     ),
     Stage(
         1.0,
         512,
         {"large": 0.46, "small": 0.21, "many": 0.015, "names": 0.005}
-        | {"indirect": 0.06, "facts": 0.08, "lists": 0.01, "style": 0.01, "chat": 0.04, "reading": 0.11},
+        | {"indirect": 0.08, "facts": 0.06, "lists": 0.01, "style": 0.01, "chat": 0.04, "reading": 0.11},
     ),
 )
 

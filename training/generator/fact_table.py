@@ -155,6 +155,7 @@ _AFTER = (
     "the end of {s} is the start of *",
     "soon {s} will end, and the next UNIT will be *",
     "the next UNIT begins as soon as {s} is over, and it is called *",
+    "{s} makes room for the next UNIT, and that is *",
 )
 _AFTER_HELDOUT = ("what comes right after {s} is *", "as soon as {s} ends, the next UNIT begins, and that is *")
 _AFTER_SCENES = (
@@ -190,6 +191,7 @@ _BEFORE = (
     "before there is {s}, there is *",
     "the UNIT that ended last, before {s} began, is *",
     "until {s} begins, it is *",
+    "the UNIT that stops when {s} starts is *",
 )
 _BEFORE_HELDOUT = ("what comes just before {s} is *", "the UNIT that ends when {s} begins is *")
 _BEFORE_SCENES = (

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import random
 
-from .item import Item, Split, a
+from .item import Item, Split, a, capital
 from .reading import invented
-from .words import HELDOUT_NAMES, NAMES, PLACES, SURNAMES, THINGS
+from .words import HELDOUT_NAMES, NAMES, PLACES, SURNAMES, THINGS, words
 
 INVENTED = 0.3  # of the people of training texts
 GIVES_BACK = 0.5  # of training texts go on: who was given something gives something, too
+FABLE = 0.3  # of training texts tell of the fox and the crow: what is said twice need not be a name
 PEOPLE = NAMES + SURNAMES
+FIGURES = words(
+    """fox crow dog cat pig goat hen duck lamb pony rabbit mouse bear frog cow horse lion wolf owl turtle sheep donkey
+    monkey tiger elephant king queen prince princess farmer miller baker boy girl man woman witch giant fairy soldier
+    sailor hunter doctor teacher captain child maid knight father mother brother sister uncle aunt servant stranger
+    shepherd tailor cook master lady gentleman fisherman thief judge merchant priest neighbor"""
+)
 
 OPENINGS = (
     "When {x} and {y} went to the {place},",
@@ -70,20 +77,23 @@ RESTS = (
 def item(dice: random.Random, split: Split) -> Item:
     """One text; `wrong` is the one who gives."""
     receiver, giver = _people(dice, split)
+    the = "the " if receiver in FIGURES else ""
     form = dice.choice(("ABBA", "BABA"))
     x, y = (receiver, giver) if form == "ABBA" else (giver, receiver)
     opening, giving = dice.choice(OPENINGS), dice.choice(GIVINGS)
     place, thing = dice.choice(PLACES), dice.choice(THINGS)
-    first = opening.format(x=x, y=y, place=place)
-    second = giving.format(s=giver, thing=a(thing))
-    rest, others = dice.choice(RESTS).format(s=giver, o=receiver), ()
+    first = capital(opening.format(x=the + x, y=the + y, place=place))
+    second = giving.format(s=the + giver, thing=a(thing))
+    if first.endswith("."):
+        second = capital(second)
+    rest, others = dice.choice(RESTS).format(s=the + giver, o=the + receiver).replace(". the", ". The"), ()
     if split == "train" and dice.random() < GIVES_BACK:
-        back = dice.choice(GIVINGS).format(s=receiver, thing=a(dice.choice(THINGS)))
-        rest = f". {dice.choice(('', 'Then ', 'After that, '))}{back} {giver}."
-        others = (len(f"{first} {second} {receiver}{rest}") - len(f" {giver}."),)
+        back = dice.choice(GIVINGS).format(s=the + receiver, thing=a(dice.choice(THINGS)))
+        rest = f". {capital(dice.choice(('', 'then ', 'after that, ')) + back)} {the}{giver}."
+        others = (len(f"{first} {second} {the}{receiver}{rest}") - len(f" {giver}."),)
     return Item(
         key=(opening, giving, x, y, giver, place, thing),
-        prompt=f"{first} {second}",
+        prompt=f"{first} {second} {the}".rstrip(),
         answer=f" {receiver}",
         rest=rest,
         wrong=f" {giver}",
@@ -93,9 +103,12 @@ def item(dice: random.Random, split: Split) -> Item:
 
 
 def _people(dice: random.Random, split: Split) -> tuple[str, str]:
-    """Two people with different names."""
+    """Two people with different names, or in training two figures of a fable."""
     if split == "test":
         one, other = dice.sample(HELDOUT_NAMES, 2)
+        return one, other
+    if dice.random() < FABLE:
+        one, other = dice.sample(FIGURES, 2)
         return one, other
     names = [invented(dice, split) if dice.random() < INVENTED else dice.choice(PEOPLE) for _ in range(2)]
     return (names[0], names[1]) if names[0] != names[1] else _people(dice, split)
