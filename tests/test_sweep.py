@@ -160,6 +160,24 @@ def test_a_wrong_walk_would_be_seen(model: Model, monkeypatch: pytest.MonkeyPatc
     assert max(abs(a - b) for a, b in zip(right.effects, wrong.effects, strict=True)) > 1e-3
 
 
+def test_where_both_prompts_have_the_same_token_no_row_is_run(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = sweep("copy L*.resid_pre at * from clean", "logit_diff")
+    parted = next(i for i, (a, b) in enumerate(zip(CLEAN, CORRUPT, strict=True)) if a != b)
+    alike = sum(a == b for a, b in zip(CLEAN[parted:], CORRUPT[parted:], strict=True))  # a character is a token
+    assert alike > 3
+    model.sweep(asked)  # its walk has been checked
+    ran: list[int] = []
+    walk = trunk.Trunk.walk
+    monkeypatch.setattr(trunk.Trunk, "walk", lambda self, rows, first: ran.append(len(rows)) or walk(self, rows, first))
+    grid = model.sweep(asked)
+    assert sum(ran) == 3 * (len(CLEAN) - parted) - alike
+    assert grid.values[0] == pytest.approx(model.sweep(asked, exact=True).values[0], abs=1e-5)
+    assert f"{alike} of {3 * len(CLEAN)} places changed nothing" in " ".join(grid.notes)
+    noisy = model.sweep(asked.model_copy(update={"under": Stack.of("add noise 1 to embed")}))
+    exact = model.sweep(noisy.recipe, exact=True)
+    assert noisy.values[0] == pytest.approx(exact.values[0], abs=1e-5)  # noise below: nothing is as in BASE
+
+
 def test_nothing_is_left_behind(model: Model) -> None:
     ids = torch.tensor([model.living.encode(CORRUPT)])
     before = model.hf(ids).logits

@@ -22,6 +22,7 @@ from ..metrics import Look, metric_named
 from ..spec import number_text
 from ..tweaks import Activation, Decoding, LogitBias, Stack
 from ..tweaks.activation import Copy
+from .actions import Action
 from .alignment import check_swept
 from .compare import versions
 from .end import ENDS
@@ -265,6 +266,10 @@ def answer(
             rows = prepare(living, stacks, asked.prompt, asked.prompts, Decoding(), 0, taken)[1:]
             notes += [a.note for row in rows for a in row.actions if a.note]
             firsts = [_first(living, asked, row) for row in rows]
+            for place, row in enumerate(rows):
+                if firsts[place] is not None and not row.biases and all(_still(trunk, asked, a) for a in row.actions):
+                    firsts[place] = None
+                    quiet += 1
             same = [i for i, first in zip(part, firsts, strict=True) if first is None]
             if same:
                 found(same, [base] * len(same))
@@ -375,6 +380,18 @@ def _first(living: Living, asked: Asked, row: Row) -> int | None:
             wanted = [p for p in wanted if p >= alike or shift.get(p, p) != p]  # up to there both prompts are one
         firsts += wanted[:1]
     return min(firsts, default=None)
+
+
+def _still(trunk: Trunk, asked: Asked, action: Action) -> bool:
+    """Whether a copy into the first block's input puts there what BASE has: where both prompts have the same token."""
+    place = action.tweak.place
+    if not isinstance(action.tweak, Copy) or (action.site, action.layer) != ("resid_pre", 0) or place.units is not None:
+        return False
+    if action.source is None or not isinstance(base := trunk.inputs[0][0], Tensor):
+        return False
+    here = action.columns(0, trunk.length, len(asked.prompt))
+    shift = action.shift or {}
+    return torch.equal(base[0, here], action.source[[shift.get(p, p) for p in here]])
 
 
 # ── reading the metric ──
