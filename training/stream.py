@@ -119,9 +119,9 @@ def encode(
     cache = own
     if not cache.exists():
         parts = [np.zeros((2, 0), dtype=np.uint16)]
-        encode = backend.encode_batch if answers else backend.encode_batch_fast  # fast: without offsets
+        cut = backend.encode_batch if answers else backend.encode_batch_fast  # fast: without offsets
         for i in range(0, len(documents), 8):
-            for number, encoding in enumerate(encode(list(documents[i : i + 8])), i):
+            for number, encoding in enumerate(cut(list(documents[i : i + 8])), i):
                 ids = np.array([tokenizer.eos_token_id, *encoding.ids], dtype=np.uint16)
                 marks = np.zeros_like(ids)
                 if answers:

@@ -89,12 +89,12 @@ def train(
             keep(learner.model, 0)
         while learner.step < recipe.steps and not stopped:
             stage = stage_at(learner.step / recipe.steps, recipe.context)
-            read_now = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
-            results.append(learner.learn(read_now))
-            ids = read_now.ids
+            rows = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
+            results.append(learner.learn(rows))
             if keep and learner.step in kept:
                 keep(learner.model, learner.step)
-            since += Score(0.0, ids[:, 1:].size, int(bytes_of[ids[:, 1:]].sum()))
+            foreseen = rows.ids[:, 1:]
+            since += Score(0.0, foreseen.size, int(bytes_of[foreseen].sum()))
             now = time.monotonic()
             saving = learner.step == recipe.steps or now - saved_at >= save_seconds
             if saving or stopped or now - logged_at >= log_seconds:
