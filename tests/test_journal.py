@@ -543,6 +543,17 @@ Journal().keep(comparison(), takeaway="never")
 )
 
 
+def test_one_run_kept_twice_in_one_microsecond_is_two_entries(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(["2026-01-01T00:00:00.000001Z"] * 4 + ["2026-01-01T00:00:00.000002Z"] * 4)
+    monkeypatch.setattr("invivo.journal.entry.now", lambda: next(clock))
+    one, other = (journal.keep(comparison(), takeaway=text) for text in ("first", "second"))
+    assert one.id != other.id
+    assert [entry.takeaway for entry in journal.list()] == ["second", "first"]
+    assert journal.verify() == ()
+
+
 def test_two_processes_keep_at_the_same_time(journal: Journal) -> None:
     writers = [
         subprocess.Popen(
