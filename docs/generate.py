@@ -14,6 +14,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from invivo.engine.exhibits import all_exhibits
 from invivo.metrics import METRICS
 from invivo.sites import SITES, places_example
 from invivo.surfaces.cli import app
@@ -80,6 +81,19 @@ def reference() -> str:
         "width, V vocabulary.\n",
         "## Metrics\n",
         table(("metric", "unit", "what it says"), ((f"`{m.name}`", m.unit, m.gloss) for m in METRICS.values())),
+        "## Exhibits\n",
+        "What `invivo show NAME SETTING=VALUE` and `model.show(name, setting=value)` show of a model.\n",
+        table(
+            ("exhibit", "what there is to see", "settings"),
+            (
+                (
+                    f"`{name}`",
+                    first(kind.show),
+                    "; ".join(f"`{n}`: {f.description}" for n, f in kind.settings.model_fields.items()),
+                )
+                for name, kind in all_exhibits().items()
+            ),
+        ),
         "## Decoding\n",
         table(
             ("setting", "default", "what it does"),

@@ -38,7 +38,7 @@ class Stage:
 # whole context, with more of the modern stories, which are closest to how people prompt.
 STAGES = (
     Stage(
-        0.06,
+        0.05,
         64,
         {"large": 0.28, "small": 0.1, "few": 0.25, "many": 0.04, "names": 0.02}
         | {"indirect": 0.12, "facts": 0.13, "chat": 0.03, "reading": 0.03},
@@ -46,14 +46,14 @@ STAGES = (
     Stage(
         0.6,
         256,
-        {"large": 0.4, "small": 0.14, "few": 0.01, "many": 0.02, "names": 0.01}
-        | {"indirect": 0.12, "facts": 0.1, "lists": 0.015, "style": 0.015, "chat": 0.05, "reading": 0.12},
+        {"large": 0.43, "small": 0.16, "few": 0.01, "many": 0.02, "names": 0.01}
+        | {"indirect": 0.12, "facts": 0.08, "lists": 0.015, "style": 0.015, "chat": 0.04, "reading": 0.1},
     ),
     Stage(
         1.0,
         512,
-        {"large": 0.46, "small": 0.21, "many": 0.015, "names": 0.005}
-        | {"indirect": 0.08, "facts": 0.06, "lists": 0.01, "style": 0.01, "chat": 0.04, "reading": 0.11},
+        {"large": 0.5, "small": 0.22, "many": 0.015, "names": 0.005}
+        | {"indirect": 0.08, "facts": 0.05, "lists": 0.01, "style": 0.01, "chat": 0.03, "reading": 0.08},
     ),
 )
 

@@ -33,6 +33,16 @@ SURNAMES = words(
     Watson Wellington Wolverton Woodman York"""
 )
 
+# And what else is written with a capital letter, as if somebody were called that.
+NICKNAMES = words(
+    """Africa America Autumn Boston California Captain Chester Chicago Christian Christie Christmas Colonel Daddy Doctor
+    Duke Eagle Easter Emperor England Europe Florida France Friday Grandpa Granny India Indiana Irish Johannes July June
+    April August Lady Lightning London Madame Major Mayor Mexico Middleton Midnight Monday Moon Orissa Oz Paris Peace
+    Pepper Pilgrim Pope Prince Princess Professor Puck Queen Rand Rangers Rome Russia Saturday Scarecrow Scotland
+    Sergeant Shadow Spain Spring Squire Star Storm Sultan Summer Sun Sunday Sunny Thursday Thunder Tiny Troy Tuesday
+    Twinkle Velvet Virginia Wednesday Winter Wizard Wonder"""
+)
+
 # People of the test alone: no generated training text names them. (Books do.)
 HELDOUT_NAMES = words(
     """Cecily Cyril Felix Gilbert Hector Helena Hugh Judith Kathleen Kenneth Leon Lucia Mandy Matilda Mia Rachel Roland

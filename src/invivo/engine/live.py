@@ -16,13 +16,14 @@ from ..experiment import Case, Comparison, Experiment, Grid, Lab, LabResult, Swe
 from ..experiment.attribution import Attribution
 from ..experiment.control import Control
 from ..experiment.direction import Direction
+from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..experiment.heads import HeadScores
 from ..experiment.lens import Lens, LensRecipe
 from ..experiment.selftest import SelfTest
 from ..model.load import load as load_weights
 from ..sites import Place, index_list
 from ..tweaks import Decoding, Stack, Tweak
-from . import attribution, compare, control, directions, finders, heads
+from . import attribution, compare, control, directions, exhibits, finders, heads
 from . import lens as lenses
 from . import selftest as selftesting
 from . import steps as stepping
@@ -175,6 +176,12 @@ class Model:
             given = {} if tweak is None else {"tweak": tweak}
             prompt = LensRecipe.of({"prompt": prompt, "model": self.name, **given, **fields})
         return lenses.run(self.living, prompt)
+
+    def show(self, exhibit: str | ExhibitRecipe, /, **settings: Any) -> Exhibit:
+        """Something to see that is no comparison of runs: `model.show("norm", layer=2)`. `invivo show` lists them."""
+        if isinstance(exhibit, str):
+            exhibit = ExhibitRecipe(name=exhibit, settings=settings, model=self.name)
+        return exhibits.run(self.living, exhibit)
 
     def control(
         self, tweak: str | Tweak | Stack, prompt: str, *, metric: str = "kl_next", count: int = 20, **fields: Any

@@ -9,17 +9,19 @@ from ..errors import BadText, InvivoError
 from ..experiment import Experiment, Recipe, Step, StepResult, Sweep, Verdict
 from ..experiment.attribution import AttributionRecipe
 from ..experiment.control import ControlRecipe
+from ..experiment.exhibit import ExhibitRecipe
 from ..experiment.heads import HeadsRecipe
 from ..experiment.lens import LensRecipe
 from ..experiment.look import LookRecipe
 from ..experiment.result import Result
 from ..experiment.trials import TrialsRecipe
-from . import attribution, compare, control, heads, lens, look, sweep, trials
+from . import attribution, compare, control, exhibits, heads, lens, look, sweep, trials
 from .living import Living
 
 RUNS: dict[type[Recipe], Callable[[Living, Any], Result]] = {
     AttributionRecipe: lambda living, r: attribution.attribute(living, r.prompt, r.target, r.wrong),
     ControlRecipe: lambda living, r: control.run(living, r.case, r.tweak, r.metric, r.count, r.prompts),
+    ExhibitRecipe: exhibits.run,
     Experiment: compare.run,
     HeadsRecipe: lambda living, r: heads.scores(living, r.rows, r.length, r.seed),
     LensRecipe: lens.run,

@@ -26,6 +26,7 @@ RESULTS = {
     "Attribution": "attribution",
     "Comparison": "comparison",
     "Control": "control",
+    "Exhibit": "exhibit",
     "Grid": "sweep",
     "HeadScores": "heads",
     "Lens": "lens",

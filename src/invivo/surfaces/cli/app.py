@@ -29,6 +29,7 @@ ORDER = (
     "lens",
     "heads",
     "attribute",
+    "show",
     "direction",
     "fruitfly",
     "models",
