@@ -10,6 +10,7 @@ class InvivoError(Exception):
     """A mistake that the user can mend. Surfaces print `what` and `hint` and exit with 2; they show no traceback."""
 
     exit_code = 2
+    field: str | None = None  # the setting that is meant, where whoever raises it knows (`decoding.top_k`)
 
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         self.what, self.hint = what, hint

@@ -144,7 +144,7 @@ class Model:
         >>> model.sweep("copy L*.resid_pre at * from clean", clean=clean, corrupt=corrupt,
         ...             metric="recovered", target=" Mary", wrong=" John")  # doctest: +SKIP
         """
-        how = {k: fields.pop(k) for k in ("exact", "estimate", "memory", "check", "progress") if k in fields}
+        how = {k: fields.pop(k) for k in ("exact", "estimate", "memory", "check", "progress", "known") if k in fields}
         file = fields.pop("unfinished", None)
         if isinstance(sweep, str):
             own = ("prompts", "target", "wrong", "clean", "corrupt", "direction")

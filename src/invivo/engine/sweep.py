@@ -38,6 +38,7 @@ ESTIMATE = "estimated from one gradient (attribution patching)"
 BUDGET = 2**28  # bytes that the rows of a chunk may take; more was not faster on a CPU
 TOGETHER = 2  # rows of a chunk begin within this fraction of the positions that it has
 Progress = Callable[[int, int], None]  # places done, places in all
+Known = Callable[[int, Sequence[int], Sequence[float]], None]  # case, numbers of its places, their values
 BESIDE = frozenset({"q", "scores", "pattern", "z", "attn_out", "resid_mid", "mlp_pre", "mlp_post", "mlp_out"})
 
 
@@ -66,11 +67,13 @@ def run(
     check: int = 0,
     progress: Progress | None = None,
     unfinished: Unfinished | None = None,
+    known: Known | None = None,
 ) -> Grid:
     """Take the metric at every place of `sweep`.
 
     `memory`: bytes for the rows of a chunk; `check`: how many random places to run again the slow way; `estimate`: take
     one gradient instead of running any row. Finished chunks go to `unfinished`, and what it holds is not run again.
+    `known` is told which case has which values at which places, chunk by chunk.
 
     Raises InvivoError for what this model or prompt does not have, for a place that is never reached, and for a tweak
     that makes the metric NaN.
@@ -94,6 +97,8 @@ def run(
                 done.update(zip(cells, numbers, strict=True))
                 if unfinished is not None:
                     unfinished.add(number, cells, numbers)
+                if known is not None:
+                    known(number, cells, numbers)
                 if progress is not None:
                     progress(number * len(lines) + len(done), total)
 
@@ -107,7 +112,7 @@ def run(
         unfinished.close()
     return Grid(
         recipe=sweep.model_copy(update={"model": living.name}),
-        axes=tuple(Axis(name=axis, labels=_labels(living, sweep, asked[0], axis, sizes[axis])) for axis in sizes),
+        axes=axes_of(living, sweep),
         lines=tuple(lines),
         values=tuple(tuple(v) for v in values),
         base=tuple(base),
@@ -158,6 +163,13 @@ def plan(living: Living, sweep: Sweep, *, memory: int | None = None) -> list[str
         f"chunks    {len(chunks):,} of up to {largest:,} rows, in {(memory or BUDGET) / 1e6:,.0f} MB",
         f"time      about {forward * share * len(asked):.2g} s, if a row costs what BASE alone does; batches cost less",
     ]
+
+
+def axes_of(living: Living, sweep: Sweep) -> tuple[Axis, ...]:
+    """What varies, with a name for each place. Raises InvivoError for what this model or prompt does not have."""
+    asked = _asked(living, sweep)
+    sizes = _sizes(living, sweep, asked)
+    return tuple(Axis(name=axis, labels=_labels(living, sweep, asked[0], axis, sizes[axis])) for axis in sizes)
 
 
 # ── what is asked ──

@@ -17,6 +17,7 @@ from . import (  # noqa: F401 - they add themselves to `app`
     quickstart,
     reference,
     selftest,
+    serve,
     show,
     sweep,
 )

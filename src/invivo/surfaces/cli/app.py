@@ -22,6 +22,7 @@ from .talk import fail, say
 EXPERIMENTS, LOOK, KEEP, SET_UP = "Experiments", "What there is", "What you keep", "Setting up"
 ORDER = (
     "quickstart",
+    "serve",
     "labs",
     "run",
     "compare",

@@ -1,0 +1,133 @@
+"""What can be run over the wire: every kind of recipe, in the experiment's own words, told as it goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...engine import sweep as sweeping
+from ...engine.decode import Said
+from ...engine.steps import run as run_recipe
+from ...errors import OutOfRange
+from ...experiment import Experiment, Lab, LabResult, Recipe, Sweep
+from ...experiment.attribution import AttributionRecipe
+from ...experiment.control import ControlRecipe
+from ...experiment.exhibit import ExhibitRecipe
+from ...experiment.heads import HeadsRecipe
+from ...experiment.lens import LensRecipe
+from ...experiment.look import LookRecipe
+from ...experiment.result import Result
+from ...experiment.trials import TrialsRecipe
+from .desk import Emit, Work
+from .events import Axes, Cells, Started, Token, Tokens
+
+MOST_TOKENS, MOST_ROWS, MOST_CELLS, MOST_TRIALS = 400, 16, 20_000, 500
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run: its recipe, and what it is called."""
+
+    recipe: type[Recipe]
+    doing: str
+
+
+KINDS = {
+    "attribute": Kind(AttributionRecipe, "sharing the logit out"),
+    "compare": Kind(Experiment, "comparing BASE with TWEAK"),
+    "control": Kind(ControlRecipe, "trying the tweak at random places"),
+    "heads": Kind(HeadsRecipe, "scoring heads"),
+    "lens": Kind(LensRecipe, "reading every layer"),
+    "look": Kind(LookRecipe, "reading a pattern"),
+    "show": Kind(ExhibitRecipe, "looking inside"),
+    "sweep": Kind(Sweep, "trying every place"),
+    "trials": Kind(TrialsRecipe, "trying many prompts"),
+}
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse what would keep everybody waiting. Raises OutOfRange with the limit."""
+    here = "the page's limit; the command line has none"
+
+    def over(what: str, most: int, field: str) -> OutOfRange:
+        error = OutOfRange(what, hint=f"at most {most}: {here}")
+        error.field = field
+        return error
+
+    decoding = getattr(recipe, "decoding", None)
+    if decoding is not None and decoding.max_new_tokens > MOST_TOKENS:
+        raise over(f"{decoding.max_new_tokens:,} new tokens", MOST_TOKENS, "decoding.max_new_tokens")
+    rows = len(getattr(recipe, "tweaks", ()))
+    if rows > MOST_ROWS:
+        raise over(f"{rows} TWEAK rows", MOST_ROWS, "tweaks")
+    if isinstance(recipe, TrialsRecipe) and len(recipe.prompts) * recipe.seeds > MOST_TRIALS:
+        raise over(f"{len(recipe.prompts) * recipe.seeds:,} trials", MOST_TRIALS, "prompts")
+
+
+def work_of(recipe: Recipe) -> Work:
+    """What the model's thread does for a recipe."""
+    check(recipe)
+
+    def work(model: Any, emit: Emit) -> Result:
+        if isinstance(recipe, Experiment):
+            return model.run(recipe, on_token=telling(model, emit))
+        if isinstance(recipe, Sweep):
+            return _sweep(model, recipe, emit)
+        return run_recipe(model.living, recipe)
+
+    return work
+
+
+def lab_work(lab: Lab, experiment: Experiment | None) -> Work:
+    """What the model's thread does for a lab."""
+    check(experiment or lab.experiment)
+
+    def work(model: Any, emit: Emit) -> LabResult:
+        tell = telling(model, emit)
+        return model.run_lab(lab, experiment, on_token=tell, on_step=lambda title: emit(Started(what=title)))
+
+    return work
+
+
+def telling(model: Any, emit: Emit) -> Callable[[list[Said]], None]:
+    """A listener to a comparison that passes on what each row said since the last time."""
+    told = 0
+
+    def tell(said: list[Said]) -> None:
+        nonlocal told
+        last = max(len(row.ids) for row in said)
+        for at in range(told, last):
+            emit(Tokens(rows=tuple(token(row, at) if at < len(row.ids) else None for row in said)))
+        told = last
+
+    def token(row: Said, at: int) -> Token:
+        return Token(text=model.living.piece(row.ids[at]).text, probability=min(math.exp(row.nats[at]), 1.0))
+
+    return tell
+
+
+def _sweep(model: Any, recipe: Sweep, emit: Emit) -> Result:
+    done = 0
+
+    def known(case: int, at: Any, values: Any) -> None:
+        nonlocal done
+        done += len(at)
+        emit(
+            Cells(
+                case=case,
+                at=tuple(at),
+                values=tuple(v if math.isfinite(v) else None for v in values),
+                done=done,
+                total=total,
+            )
+        )
+
+    axes = sweeping.axes_of(model.living, recipe)
+    cases = len(recipe.cases) * recipe.seeds
+    total = math.prod(len(axis.labels) for axis in axes) * cases
+    if total > MOST_CELLS:
+        raise OutOfRange(f"{total:,} places", hint=f"at most {MOST_CELLS:,}: the command line has no limit")
+    emit(Axes(axes=axes, cases=cases))
+    return sweeping.run(model.living, recipe, known=known)
