@@ -7,6 +7,7 @@ not the different words that followed from it.
 
 from __future__ import annotations
 
+from ..metrics import METRICS
 from ..show.blocks import Document
 from ..spec import Spec
 from ..tweaks import Stack
@@ -100,6 +101,12 @@ class Comparison(Result):
     """What the reader should know about the whole."""
     allowed: tuple[str, ...] = ()
     """What loading the model was allowed to run: pickle, remote-code."""
+
+    @property
+    def numbers(self) -> dict[str, tuple[float | None, ...]]:
+        """Every metric: BASE's value, then each TWEAK row's."""
+        rows = (None, *range(len(self.tweaks)))
+        return {name: tuple(metric.of(self, row) for row in rows) for name, metric in METRICS.items()}
 
     def document(self) -> Document:
         """What to show of it, in order."""

@@ -18,7 +18,6 @@ from pydantic import Field
 
 from ..errors import BadText, InvivoError
 from ..experiment import Comparison, Experiment
-from ..metrics import METRICS
 from ..show.text import quoted, safe, shorten
 from ..spec import Spec
 
@@ -114,15 +113,12 @@ def address(body: bytes) -> str:
 
 def body_of(comparison: Comparison, kind: str, lab: str | None) -> bytes:
     """Canonical JSON of what is kept, now: sorted keys, no blanks, ASCII, and null for what is no finite number."""
-    numbers = {
-        name: [m.of(comparison, row) for row in (None, *range(len(comparison.tweaks)))] for name, m in METRICS.items()
-    }
     data = {
         "created": now(),
         "kind": kind,
         "lab": lab,
         "title": title_of(comparison.recipe),
-        "numbers": {name: values for name, values in numbers.items() if any(v is not None for v in values)},
+        "numbers": {name: values for name, values in comparison.numbers.items() if any(v is not None for v in values)},
         "comparison": comparison.model_dump(mode="json"),
     }
     return json.dumps(_finite(data), sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...errors import InvivoError, Refused, unknown
+from ...experiment import Comparison
 from ...experiment.result import Result
 from ...spec import Spec
 from .events import Done, Event, Failed, Queued, Started
@@ -154,14 +155,7 @@ class Desk:
             model = self.model(name)
             begun = time.perf_counter()
             result = work(model, ticket.emit)
-            ticket.put(
-                Done(
-                    kind=type(result).__name__,
-                    result=result.model_dump(mode="json"),
-                    document=result.document().model_dump(mode="json"),
-                    seconds=round(time.perf_counter() - begun, 4),
-                )
-            )
+            ticket.put(done(result, time.perf_counter() - begun))
         except Left:
             pass
         except InvivoError as error:
@@ -193,6 +187,18 @@ class _Ticket:
         if self.left:
             raise Left
         self.put(event)
+
+
+def done(result: Result, seconds: float) -> Done:
+    """What is told of a result."""
+    compared = getattr(result, "comparison", result)
+    return Done(
+        kind=type(result).__name__,
+        result=result.model_dump(mode="json"),
+        document=result.document().model_dump(mode="json"),
+        numbers=compared.numbers if isinstance(compared, Comparison) else {},
+        seconds=round(seconds, 4),
+    )
 
 
 def line(event: Event) -> bytes:

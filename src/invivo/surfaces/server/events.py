@@ -77,6 +77,8 @@ class Done(Spec):
     """The result, as `--json` prints it."""
     document: dict[str, Any]
     """What to show of it, block by block."""
+    numbers: dict[str, tuple[float | None, ...]]
+    """Each metric of a comparison, BASE's first, then a TWEAK row each; empty for other results."""
     seconds: float
     """How long it took, without the wait."""
 
