@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
-CODE := src tests training benchmarks docs
+CODE := src tests training benchmarks docs page
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A torch that somebody put into .venv, say for a GPU, stays; pip still sees to it that it is new enough.
 PINS = $$($(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null || echo -c constraints.txt)
@@ -15,7 +15,7 @@ PINS = $$($(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 
 DEAD := $(shell $(BIN)/python -c '' >/dev/null 2>&1 || echo dead)
 LOST := $(if $(wildcard $(STAMP)),$(shell $(BIN)/python -c 'import invivo' >/dev/null 2>&1 || echo lost))
 
-.PHONY: run test check fix docs bench bench-peers clean again
+.PHONY: run test check fix docs page bench bench-peers clean again
 
 run: $(STAMP)
 	@$(BIN)/python -m invivo quickstart
@@ -37,6 +37,9 @@ fix: $(TEST_STAMP)
 
 docs: $(TEST_STAMP)
 	$(BIN)/python docs/generate.py
+
+page:
+	cd page && npm install --no-audit --no-fund && npm run check && npm run build
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/pair.py

@@ -111,10 +111,11 @@ class Bench {
   #readAddress(): boolean {
     if (location.hash.length < 2) return false
     try {
-      const { e, lab, depth } = JSON.parse(decodeURIComponent(location.hash.slice(1)))
+      const { e, lab, depth, row } = JSON.parse(decodeURIComponent(location.hash.slice(1)))
       this.plan = { ...structuredClone(BLANK), ...e }
       this.lab = lab ?? null
       this.depth = depth ?? this.depth
+      this.row = row ?? 0
       this.forget()
       return true
     } catch {
@@ -123,7 +124,8 @@ class Bench {
   }
 
   get address(): string {
-    return '#' + encodeURIComponent(JSON.stringify({ e: $state.snapshot(this.plan), lab: this.lab, depth: this.depth }))
+    const { lab, depth, row } = this
+    return '#' + encodeURIComponent(JSON.stringify({ e: $state.snapshot(this.plan), lab, depth, row }))
   }
 
   remember(): void {

@@ -49,9 +49,12 @@ def serve(
         from ..server import application
         from ..server.desk import Desk
 
-        given = {key: value.value for key, value in flags.items()}
-        allowed = {"allow_pickle": allow_pickle, "allow_remote_code": allow_remote_code}
-        desk = Desk(models or ["fruitfly"], lambda name: invivo.load(name, **given, **allowed))
+        where: dict[str, Any] = {key: value.value for key, value in flags.items()}
+
+        def load(name: str) -> Any:
+            return invivo.load(name, allow_pickle=allow_pickle, allow_remote_code=allow_remote_code, **where)
+
+        desk = Desk(models or ["fruitfly"], load)
         hosts = LOOPBACK if host in LOOPBACK else (*LOOPBACK, host)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         address += f"?token={token}" if token else ""
