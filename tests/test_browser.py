@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import uvicorn
@@ -147,6 +148,15 @@ def test_a_newcomers_path(page: Any, journal: Path) -> None:
     page.locator(".cards").get_by_text("Head 1.3 is not the one <i>.").wait_for()
     (entry,) = Journal(journal).list()
     assert entry.takeaway == "Head 1.3 is not the one <i>."
+    page.get_by_role("button", name="from the journal").click()
+    expect(page.locator(".cards b")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    page.locator(".cards").get_by_text("Head 1.3 is not the one <i>.").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export post").click()
+    with ZipFile(download.value.path()) as archive:
+        (text,) = [archive.read(n).decode() for n in archive.namelist() if n.endswith(".md")]
+    assert "Head 1.3 is not the one" in text
     assert any("head 1.3" in str(stack) for stack in entry.recipe.tweaks)
 
 

@@ -336,20 +336,18 @@ def test_a_journal_of_version_0_is_brought_to_shape(journal: Journal) -> None:
 
 
 def test_a_journal_of_version_1_keeps_what_is_in_it(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MIGRATIONS", store.MIGRATIONS[:1])
     entry = journal.keep(comparison(), takeaway="before")
-    monkeypatch.setattr(
-        store,
-        "MIGRATIONS",
-        (
-            *store.MIGRATIONS,
-            ("ALTER TABLE entries ADD COLUMN stars INTEGER NOT NULL DEFAULT 0", "CREATE TABLE more (n INTEGER)"),
-        ),
-    )
+    with shell(journal) as db:
+        db.executescript("DROP TABLE removals; DROP TABLE moves; PRAGMA user_version = 1")
+    with monkeypatch.context() as frozen:  # where nothing may be written, it is read all the same
+        frozen.setattr(os, "access", lambda *_: False)
+        assert journal.list() == (entry,)
+    with shell(journal) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
     assert journal.show("last") == entry
     with shell(journal) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
-        assert db.execute("SELECT stars FROM entries").fetchall() == [(0,)]
+    assert journal.remove("last") == entry
 
 
 def test_a_migration_that_fails_leaves_the_version_before(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,3 +598,26 @@ def test_hostile_text_is_only_text(journal: Journal) -> None:
     assert journal.list(search="drop table") == (entry,)
     assert "\x1b" not in entry.title
     assert entry.result.recipe.prompt == hostile
+
+
+def test_what_is_removed_can_be_brought_back_and_moved(tmp_path):
+    from invivo.journal import Journal
+
+    kept = Journal(tmp_path / "journal.db")
+    one, two, three = (kept.keep(comparison(), takeaway=text).id for text in ("one", "two", "three"))
+    kept.remove(two)
+    assert [e.id for e in kept.list()] == [three, one]
+    assert kept.show("last").id == three
+    with pytest.raises(UnknownName):
+        kept.show(two)
+    with pytest.raises(UnknownName):
+        kept.restore(one)
+    kept.restore("last")
+    assert [e.id for e in kept.list()] == [three, two, one]
+    kept.move(one, above=three)
+    kept.move(two)
+    assert [e.id for e in kept.list()] == [one, three, two]
+    assert kept.move(one, above=one).id == one
+    four = kept.keep(comparison(), takeaway="four").id
+    assert [e.id for e in kept.list()] == [four, one, three, two]
+    assert kept.verify() == ()

@@ -7,8 +7,10 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from starlette.testclient import TestClient
@@ -262,3 +264,32 @@ def test_a_taken_port_says_so_and_offers_the_next() -> None:
         with pytest.raises(Refused, match=f"port {port} is taken") as refused:
             listen("127.0.0.1", port)
         assert "is free" in (refused.value.hint or "")
+
+
+# ── the journal ──
+
+
+def test_a_kept_run_is_removed_brought_back_moved_and_exported(client: TestClient, model: Model) -> None:
+    cards = []
+    for text in ("first", "second", "third"):
+        with client.stream("POST", "/api/compare", json=recipe(model)) as answer:
+            answer.read()
+            run = answer.headers["x-run"]
+        cards.append(client.post("/api/journal", json={"run": run, "takeaway": text}).json()["id"])
+
+    def listed() -> list[str]:
+        return [entry["takeaway"] for entry in client.get("/api/journal").json()]
+
+    assert listed() == ["third", "second", "first"]
+    assert client.delete(f"/api/journal/{cards[2]}").status_code == 200
+    assert listed() == ["second", "first"]
+    assert client.delete(f"/api/journal/{cards[2]}").status_code == 422
+    client.post(f"/api/journal/{cards[2]}/restore", json={})
+    client.post(f"/api/journal/{cards[0]}/move", json={"above": cards[1]})
+    assert listed() == ["third", "first", "second"]
+    client.post(f"/api/journal/{cards[2]}/move", json={})
+    assert listed() == ["first", "second", "third"]
+    with ZipFile(BytesIO(client.get("/api/post").content)) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".md")]
+        text = archive.read(name).decode()
+    assert all(word in text for word in ("first", "second", "third"))

@@ -37,6 +37,10 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   return (await answer(path, posting(body))).json()
 }
 
+export async function drop(path: string): Promise<void> {
+  await answer(path, { method: 'DELETE' })
+}
+
 /** A run: its number first, then its events. Aborting the signal stops it on the server, too. */
 export async function stream(
   path: string,

@@ -1,5 +1,5 @@
 // What stands on the bench: an experiment being written, the run that is on, and what came out.
-import { get, post, Refusal, stream } from './api'
+import { drop, get, post, Refusal, stream } from './api'
 import type {
   Axis,
   Block,
@@ -295,6 +295,37 @@ class Bench {
     } catch (error) {
       this.#tell(error)
     }
+  }
+
+  removed = $state<Card | null>(null)
+
+  async #change(what: () => Promise<unknown>): Promise<void> {
+    try {
+      await what()
+      await this.readJournal()
+    } catch (error) {
+      this.#tell(error)
+    }
+  }
+
+  remove(card: Card): Promise<void> {
+    return this.#change(async () => {
+      await drop(`/api/journal/${card.id}`)
+      this.removed = card
+    })
+  }
+
+  restore(card: Card): Promise<void> {
+    return this.#change(async () => {
+      await post(`/api/journal/${card.id}/restore`, {})
+      this.removed = null
+    })
+  }
+
+  lift(card: Card): Promise<void> {
+    const at = this.journal.findIndex((other) => other.id === card.id)
+    const above = this.journal[at - 1]
+    return above ? this.#change(() => post(`/api/journal/${card.id}/move`, { above: above.id })) : Promise.resolve()
   }
 
   async save(): Promise<void> {

@@ -1,9 +1,10 @@
 """The journal: every run that was kept, in one SQLite file that several processes may use at once.
 
 Entries are only ever added. A takeaway is a row of its own beside its entry, and the newest one counts, so that a
-change of mind keeps the line before it. A connection lives as long as one operation: nothing stays open, and a process
-that dies half-way leaves what was there before. The columns beside an entry's body are for searching and for people
-with a SQLite shell; `verify` holds them against the body. Nothing here knows a model or a screen.
+change of mind keeps the line before it; removing an entry, bringing it back and moving it are such rows, too. A
+connection lives as long as one operation: nothing stays open, and a process that dies half-way leaves what was there
+before. The columns beside an entry's body are for searching and for people with a SQLite shell; `verify` holds them
+against the body. Nothing here knows a model or a screen.
 """
 
 from __future__ import annotations
@@ -40,8 +41,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
           text TEXT NOT NULL)""",
         "CREATE INDEX takeaways_of ON takeaways (entry)",
     ),
+    (
+        """CREATE TABLE removals (
+          number INTEGER PRIMARY KEY, entry TEXT NOT NULL REFERENCES entries (id), created TEXT NOT NULL,
+          gone INTEGER NOT NULL)""",
+        """CREATE TABLE moves (
+          number INTEGER PRIMARY KEY, entry TEXT NOT NULL REFERENCES entries (id), created TEXT NOT NULL,
+          place REAL NOT NULL)""",
+        "CREATE INDEX removals_of ON removals (entry)",
+        "CREATE INDEX moves_of ON moves (entry)",
+    ),
 )
 
+GONE = "coalesce((SELECT gone FROM removals WHERE entry = entries.id ORDER BY number DESC LIMIT 1), 0)"
+PLACE = "coalesce((SELECT place FROM moves WHERE entry = entries.id ORDER BY number DESC LIMIT 1), number)"
+ORDER = f"{PLACE} DESC, number DESC"
 NEWEST = "coalesce((SELECT text FROM takeaways WHERE entry = entries.id ORDER BY number DESC LIMIT 1), '')"
 log = logging.getLogger(__name__)
 
@@ -86,6 +100,38 @@ class Journal:
                 db.execute("INSERT INTO takeaways (entry, created, text) VALUES (?, ?, ?)", (entry.id, now(), text))
             return read(db, row)
 
+    def remove(self, name: str) -> Entry:
+        """Take an entry out of every list. Nothing of it is lost: `restore` brings it back."""
+        return self._mark(name, gone=True)
+
+    def restore(self, name: str) -> Entry:
+        """Bring an entry back that was removed."""
+        return self._mark(name, gone=False)
+
+    def _mark(self, name: str, gone: bool) -> Entry:
+        with self._open(writing=True) as db:
+            row = find(db, name, gone=not gone)
+            db.execute("INSERT INTO removals (entry, created, gone) VALUES (?, ?, ?)", (row[0], now(), int(gone)))
+            return read(db, row)
+
+    def move(self, name: str, above: str | None = None) -> Entry:
+        """Put an entry above another one in the list, or to its end."""
+        with self._open(writing=True) as db:
+            row = find(db, name)
+            order = [
+                e for (e,) in db.execute(f"SELECT id FROM entries WHERE NOT {GONE} ORDER BY {PLACE} DESC, number DESC")
+            ]
+            order.remove(row[0])
+            at = len(order) if above is None else order.index(find(db, above)[0]) if above != name else None
+            if at is None:
+                return read(db, row)
+            order.insert(at, row[0])
+            for place, entry in enumerate(reversed(order), 1):
+                known = db.execute(f"SELECT {PLACE} FROM entries WHERE id = ?", (entry,)).fetchone()[0]
+                if known != place:
+                    db.execute("INSERT INTO moves (entry, created, place) VALUES (?, ?, ?)", (entry, now(), place))
+            return read(db, row)
+
     def list(self, limit: int | None = None, search: str = "") -> tuple[Entry, ...]:
         """Entries, newest first, at most `limit`: those that hold every word of `search`, in any case of letters.
 
@@ -99,7 +145,7 @@ class Journal:
         entries = []
         with self._open() as db:
             for row in db.execute(
-                f"SELECT id, body FROM entries WHERE {holds} ORDER BY number DESC LIMIT ?",
+                f"SELECT id, body FROM entries WHERE {holds} AND NOT {GONE} ORDER BY {ORDER} LIMIT ?",
                 (*words, -1 if limit is None else limit),
             ):
                 try:
@@ -138,9 +184,8 @@ class Journal:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with contextlib.suppress(FileExistsError):  # prompts are nobody else's business
                     os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with contextlib.closing(
-                sqlite3.connect(self._address(writing), timeout=PATIENCE_S, isolation_level=None, uri=True)
-            ) as db:
+            frozen = not writing and self.path.exists() and not os.access(self.path.parent, os.W_OK)
+            with contextlib.closing(self._connect(writing, frozen)) as db:
                 db.execute("PRAGMA foreign_keys = ON")
                 db.create_function("folded", 1, lambda text: str(text).casefold(), deterministic=True)
                 if writing:
@@ -151,12 +196,19 @@ class Journal:
                 yield db
                 db.execute("COMMIT")
 
-    def _address(self, writing: bool) -> str:
-        """What to open. A journal that is not there yet reads as an empty one; one in a read-only folder, as it is."""
-        if not writing and not self.path.exists():
-            return ":memory:"
-        frozen = not writing and not os.access(self.path.parent, os.W_OK)
-        return self.path.absolute().as_uri() + ("?immutable=1" if frozen else "")
+    def _connect(self, writing: bool, frozen: bool) -> sqlite3.Connection:
+        """The file. One that is not there yet reads as an empty one; one in a read-only folder, as it is, or a copy in
+        memory where it has an older version's shape.
+        """
+        there = writing or self.path.exists()
+        uri = self.path.absolute().as_uri() + ("?immutable=1" if frozen else "") if there else ":memory:"
+        db = sqlite3.connect(uri, timeout=PATIENCE_S, isolation_level=None, uri=True)
+        if not frozen or version_of(db) >= len(MIGRATIONS):
+            return db
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        with contextlib.closing(db):
+            db.backup(copy)
+        return copy
 
     @contextlib.contextmanager
     def _mishaps(self) -> Iterator[None]:
@@ -222,14 +274,17 @@ def version_of(db: sqlite3.Connection) -> int:
     return db.execute("PRAGMA user_version").fetchone()[0]
 
 
-def find(db: sqlite3.Connection, name: str) -> tuple[str, Any]:
-    """Id and body of the one entry that `name` means: `last`, or the start of an id."""
+def find(db: sqlite3.Connection, name: str, gone: bool = False) -> tuple[str, Any]:
+    """Id and body of the one entry that `name` means: `last`, or the start of an id. Of the removed ones if `gone`."""
     name = name.strip().lower()
     if name == LAST:
-        rows = db.execute("SELECT id, body FROM entries ORDER BY number DESC LIMIT 1").fetchall()
+        rows = db.execute(
+            f"SELECT id, body FROM entries WHERE {GONE} = ? ORDER BY number DESC LIMIT 1", (int(gone),)
+        ).fetchall()
     elif re.fullmatch(rf"[0-9a-f]{{1,{ID_DIGITS}}}", name):
         rows = db.execute(
-            "SELECT id, body, title FROM entries WHERE substr(id, 1, ?) = ? ORDER BY number DESC", (len(name), name)
+            f"SELECT id, body, title FROM entries WHERE substr(id, 1, ?) = ? AND {GONE} = ? ORDER BY number DESC",
+            (len(name), name, int(gone)),
         ).fetchall()
     else:
         rows = []
@@ -238,7 +293,9 @@ def find(db: sqlite3.Connection, name: str) -> tuple[str, Any]:
     if rows:
         shown = "; ".join(f"{row[0]} {row[2]}" for row in rows[:5]) + ("; …" if len(rows) > 5 else "")
         raise BadText(f"{name!r} is the start of {len(rows)} entries", hint=f"write more of the id: {shown}")
-    known = [row[0] for row in db.execute("SELECT id FROM entries")]
+    known = [row[0] for row in db.execute(f"SELECT id FROM entries WHERE {GONE} = ?", (int(gone),))]
+    if not known and gone:
+        raise UnknownName("no run was removed", hint="`invivo journal list` lists those there are")
     if not known:
         raise UnknownName("the journal is empty", hint="`invivo compare …` and `invivo run LAB` keep their runs in it")
     raise unknown("journal entry", name, [LAST, *known], LISTED_BY)

@@ -94,6 +94,24 @@ def show(name: Name = "last", form: As = None, as_json: Json = False) -> None:
 
 
 @journal.command()
+def remove(name: Name = "last") -> None:
+    """Take a run out of the journal's lists. `invivo journal restore` brings it back."""
+    from ...journal import Journal
+
+    entry = Journal().remove(name)
+    talk.say(f"removed {entry.id}, {entry.title}; `invivo journal restore {entry.id}` brings it back")
+
+
+@journal.command()
+def restore(name: Name = "last") -> None:
+    """Bring a run back that was removed."""
+    from ...journal import Journal
+
+    entry = Journal().restore(name)
+    talk.say(f"{entry.id}, {entry.title} is back")
+
+
+@journal.command()
 def export(
     post: Annotated[Path, typer.Argument(metavar="POST.md", help="A Markdown file; it is made where there is none.")],
     names: Annotated[

@@ -10,10 +10,14 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, cast
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
@@ -21,7 +25,7 @@ from fastapi.staticfiles import StaticFiles
 from ... import __version__
 from ...errors import BadText, InvivoError, OutOfRange
 from ...experiment import Comparison, Experiment, LabResult, Recipe
-from ...journal import Entry, Journal
+from ...journal import Entry, Journal, write_post
 from ...labs import lab_named
 from ...spec import Spec
 from .answers import course, field_of, read_stack, vocabulary
@@ -78,6 +82,13 @@ class Learned(Spec):
     """The run's number, as its stream said it in `x-run`."""
     takeaway: str
     """One line."""
+
+
+class Place(Spec):
+    """Where an entry is to go."""
+
+    above: str | None = None
+    """The entry that it is to stand above; last where none is named."""
 
 
 class Located(APIRoute):
@@ -214,6 +225,28 @@ def application(
         kind = "lab" if lab else "compare"
         return card(notes.keep(comparison, lab=lab, takeaway=learned.takeaway, kind=kind))
 
+    @api.delete("/journal/{entry}")
+    async def remove(entry: str) -> dict[str, Any]:
+        """Take a run out of the list; `restore` brings it back."""
+        return card(notes.remove(entry))
+
+    @api.post("/journal/{entry}/restore")
+    async def restore(entry: str) -> dict[str, Any]:
+        """Bring a run back."""
+        return card(notes.restore(entry))
+
+    @api.post("/journal/{entry}/move")
+    async def move(entry: str, to: Place) -> dict[str, Any]:
+        """Put a run above another one, or last."""
+        return card(notes.move(entry, to.above))
+
+    @api.get("/post", response_class=Response)
+    async def post(title: str = "What I learned inside a language model") -> Response:
+        """The journal as a post: Markdown with its figures, in a zip; the command line's own exporter writes it."""
+        made = await run_in_threadpool(zipped_post, notes, title)
+        name = "attachment; filename=invivo-post.zip"
+        return Response(made, media_type="application/zip", headers={"content-disposition": name})
+
     @api.get("/{rest:path}", include_in_schema=False)
     async def nothing(rest: str) -> JSONResponse:
         return problem(BadText(f"there is no /api/{rest}", hint="/openapi.json lists what there is"), status=404)
@@ -269,6 +302,20 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _texts(item)]
     return [value] if isinstance(value, str) else []
+
+
+def zipped_post(journal: Journal, title: str) -> bytes:
+    """A post of every run that has a takeaway, with its figures. Raises BadText where there is none."""
+    entries = [entry for entry in reversed(journal.list()) if entry.takeaway]
+    if not entries:
+        raise BadText("no run has a takeaway yet", hint="run something, write what you learned, save it")
+    file = BytesIO()
+    with TemporaryDirectory() as folder, ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        write_post(folder, [entry.result.document() for entry in entries], entries, title)
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return file.getvalue()
 
 
 def card(entry: Entry) -> dict[str, Any]:
