@@ -35,8 +35,13 @@ fix: $(TEST_STAMP)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/python docs/generate.py
 
+# The pages first: what is generated names those that there are. Labs whose page is fresh are not run again.
 docs: $(TEST_STAMP)
+	$(BIN)/python docs/lab_pages.py
+	$(BIN)/python docs/families.py
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 page:
 	cd page && npm install --no-audit --no-fund && npm run check && npm run build
@@ -67,7 +72,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt $(if $(LOST),again)
 
 $(TEST_STAMP): $(STAMP)
 	@echo "Installing what the checks need …" >&2
-	@$(PIP) $(PINS) -e '.[test]'
+	@$(PIP) $(PINS) -e '.[test,docs]'
 	@touch $@
 
 # torch first and by itself: the peers would let pip choose one.

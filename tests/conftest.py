@@ -9,7 +9,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is first i
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="invivo-tests-")
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+if TYPE_CHECKING:
+    from invivo.experiment import Lab, LabResult
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +26,24 @@ def a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
         monkeypatch.setenv(name, str(home))
     for name in ("INVIVO_DEBUG", "INVIVO_EXACT", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def fruitfly() -> Any:
+    """The model that the package ships, loaded once for all tests that ask for it."""
+    from invivo.engine.live import load
+
+    return load()
+
+
+@pytest.fixture(scope="session")
+def on_fruitfly(fruitfly: Any) -> Callable[[Lab], LabResult]:
+    """A lab's whole result on fruitfly; each lab is run once, however many tests look at it."""
+    done: dict[str, LabResult] = {}
+
+    def result(lab: Lab) -> LabResult:
+        if lab.full_name not in done:
+            done[lab.full_name] = fruitfly.run_lab(lab)
+        return done[lab.full_name]
+
+    return result

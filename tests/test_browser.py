@@ -134,9 +134,9 @@ def test_a_newcomers_path(page: Any, journal: Path) -> None:
     assert len(strips) >= 2
     assert strips[0] != strips[-1]
     page.get_by_role("button", name="Switch off every head in turn").click()
-    page.locator("[role=gridcell][data-at='5,7']").wait_for()
+    page.get_by_role("tabpanel").locator("[role=gridcell][data-at='5,7']").wait_for()
     before = page.get_by_label("tweak as text").last.input_value()
-    page.locator("[role=gridcell][data-at='1,3']").click()
+    page.get_by_role("tabpanel").locator("[role=gridcell][data-at='1,3']").click()
     lines = [field.input_value() for field in page.get_by_label("tweak as text").all()]
     assert any("head 1.3" in line for line in lines), (before, lines)
     page.get_by_role("button", name="Run", exact=True).click()
@@ -166,8 +166,8 @@ def test_keys_alone_are_enough(page: Any) -> None:
     heads = page.get_by_role("button", name="Switch off every head in turn")
     heads.focus()
     page.keyboard.press("Enter")
-    cell = page.locator("[role=gridcell][data-at='0,0']")
-    page.locator("[role=gridcell][data-at='5,7']").wait_for()
+    cell = page.get_by_role("tabpanel").locator("[role=gridcell][data-at='0,0']")
+    page.get_by_role("tabpanel").locator("[role=gridcell][data-at='5,7']").wait_for()
     cell.focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
@@ -175,7 +175,7 @@ def test_keys_alone_are_enough(page: Any) -> None:
     page.keyboard.press("Enter")
     lines = [field.input_value() for field in page.get_by_label("tweak as text").all()]
     assert any("head 1.2" in line for line in lines)
-    page.locator("[role=gridcell][data-at='1,2']").focus()
+    page.get_by_role("tabpanel").locator("[role=gridcell][data-at='1,2']").focus()
     page.keyboard.press("t")
     assert page.get_by_role("button", name="as a picture").is_visible()
 
@@ -254,3 +254,10 @@ def test_a_run_can_be_stopped_and_a_dead_server_is_told(browser: Any, fruitfly: 
     finally:
         page.close()
         again.stop()
+
+
+def test_an_exhibit_is_one_click_away(page: Any) -> None:
+    page.get_by_role("tab", name="Exhibits").click()
+    page.get_by_label("Exhibits").select_option("softmax")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("tabpanel").locator("figure").first.wait_for()

@@ -18,12 +18,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_reference_is_fresh():
+def test_what_is_generated_is_fresh():
     done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
-    assert done.returncode == 0, f"docs/reference.md is stale: run `make docs`\n{done.stderr}"
+    assert done.returncode == 0, f"run `make docs`:\n{done.stderr}"
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("invivo ")]
+LINES = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("invivo ")]
+COMMANDS = [line for line in LINES if line != "invivo serve"]  # which goes on until somebody stops it
 
 
 def test_readme_has_commands_and_the_two_that_matter():

@@ -715,7 +715,8 @@ def test_ctrl_c_in_a_lab_keeps_what_was_said(gpt2):
             raise KeyboardInterrupt
 
     lab = lab_named("02")
-    plan = lab.experiment.model_copy(update={"tweaks": (Stack.of("zero head 1.2"),), "target": None})
+    changed = {"prompt": "the cat sat", "prompts": {}, "tweaks": (Stack.of("zero head 1.2"),), "target": None}
+    plan = lab.experiment.model_copy(update=changed)
     with pytest.raises(Interrupted) as caught:
         gpt2.run_lab(lab, plan, on_token=stop)
     kept = caught.value.kept

@@ -241,7 +241,7 @@ def test_a_first_version_without_behaviours_and_circuits_says_so_and_shows_the_r
     assert "note report.json has no behaviours" in text
     assert "note report.json has no circuits" in text
     assert "├ L5" in text
-    assert "17,997,824 tokens" in text
+    assert f"{made['training']['tokens']:,} tokens" in text
     assert "tinystories sample" in text
     assert "What it was taught" not in text
     assert commands(fly) == []
@@ -408,7 +408,7 @@ def test_the_card_can_be_read_in_a_terminal(width: int):
     assert max(map(len, text.splitlines())) <= min(width, 100)
     assert "…" not in text, "nothing is cut off"
     for name in re.findall(r"^\| (\w+) \|", (FRUITFLY / "README.md").read_text(encoding="utf-8"), re.MULTILINE):
-        assert width > 60 or f" {name}" in text, "a record where columns would be too narrow"
+        assert width > 60 or re.search(rf"\b{name}\b", text), "a record where columns would be too narrow"
 
 
 CARD = """---

@@ -316,7 +316,7 @@ def test_a_lens_goes_through_its_doors(model: Model) -> None:
     assert set(tops[first:]) == {tops[-1]}
     assert first == 0 or tops[first - 1] != tops[-1]
     assert "raw logit lens (nostalgebraist 2020)" in str(found)
-    assert found._repr_html_().count("<svg") == 3
+    assert found._repr_html_().count("<svg") == 5  # BASE, TWEAK, their difference; KL and entropy by layer
     with pytest.raises(BadText, match="no TWEAK"):
         model.lens(PROMPT).cell(0, 0, tweak=True)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from invivo.errors import InvivoError
 from invivo.experiment import Experiment
 from invivo.sites import SITES, Place, Positions, index_list, places_example
-from invivo.tweaks import Decoding, Receiver, Stack, Tweak, read_tweak
+from invivo.tweaks import Decoding, Positional, Receiver, Stack, Tweak, read_tweak
 
 numbers = st.floats(-3e38, 3e38)
 positive = st.floats(0, 3e38)
@@ -52,6 +52,7 @@ FIELDS = {
     "during": st.sampled_from(["all", "prompt", "generation"]),
     "factor": numbers,
     "amount": numbers,
+    "text": st.one_of(st.none(), st.text(min_size=1)),
     "sigma": positive,
     "seed": st.integers(0, 2**40),
     "source_name": names,
@@ -61,6 +62,7 @@ FIELDS = {
     "temperature": positive,
     "top_k": st.integers(0, 10**6),
     "top_p": st.floats(0, 1, exclude_min=True),
+    "num_beams": st.integers(1, 64),
     "token": st.text(min_size=1),
     "direction": st.one_of(names, st.text().filter(str.isprintable).map(lambda s: f"{s}.safetensors")),
     "strength": numbers,
@@ -77,7 +79,8 @@ def tweaks(draw):
     try:
         return kind.of(values)
     except InvivoError:
-        values["place"] = Place(site="z", layer=1, at="3")
+        positional = issubclass(kind, Positional)
+        values["place"] = Place(site="pos_embed", at="3") if positional else Place(site="z", layer=1, at="3")
         values.pop("source_at", None)
         return kind.of(values)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -33,77 +36,118 @@ from transformers import (
 from invivo.engine.live import Model
 from invivo.engine.living import wake
 from invivo.model.load import Loaded
+from invivo.model.organism import FRUITFLY
 
 V, CONTEXT, WINDOW = 260, 64, 8
-_PLAIN: dict[str, Any] = dict(
-    vocab_size=V,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    intermediate_size=48,
-    max_position_embeddings=CONTEXT,
-    bos_token_id=0,
-    eos_token_id=0,
-    pad_token_id=0,
-)
-_GROUPED: dict[str, Any] = _PLAIN | dict(num_key_value_heads=2)
-_OLD: dict[str, Any] = dict(vocab_size=V, bos_token_id=0, eos_token_id=0)
 
-OPEN = {  # through transformers' attention interface
-    "gpt2": lambda: GPT2Config(n_embd=32, n_layer=3, n_head=4, n_positions=CONTEXT, n_inner=48, **_OLD),
-    "gpt_neox": lambda: GPTNeoXConfig(**_PLAIN),
-    "gpt_neox_serial": lambda: GPTNeoXConfig(**_PLAIN, use_parallel_residual=False),
-    "llama": lambda: LlamaConfig(**_GROUPED),
-    "mistral": lambda: MistralConfig(**_GROUPED, sliding_window=WINDOW),
-    "qwen2": lambda: Qwen2Config(**_GROUPED),
-    "qwen3": lambda: Qwen3Config(**_GROUPED, head_dim=16),
-    "gemma2": lambda: Gemma2Config(**_GROUPED, head_dim=16, sliding_window=WINDOW),
-    "gemma3": lambda: Gemma3TextConfig(**_GROUPED, head_dim=16, sliding_window=WINDOW),
-    "phi": lambda: PhiConfig(**_PLAIN),
-    "phi3": lambda: Phi3Config(**_GROUPED),
-    "opt": lambda: OPTConfig(
-        vocab_size=V,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        ffn_dim=48,
-        max_position_embeddings=CONTEXT,
-        word_embed_proj_dim=32,
-        bos_token_id=0,
-        eos_token_id=0,
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is."""
+
+    width: int = 32
+    layers: int = 3
+    heads: int = 4
+    head_width: int = 16  # where a family lets it differ from width / heads
+    inner: int = 48
+    context: int = CONTEXT
+    vocabulary: int = V
+
+    @property
+    def old(self) -> dict[str, Any]:
+        """What every config takes."""
+        return dict(vocab_size=self.vocabulary, bos_token_id=0, eos_token_id=0)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What most configs call it."""
+        return self.old | dict(
+            hidden_size=self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            intermediate_size=self.inner,
+            max_position_embeddings=self.context,
+            pad_token_id=0,
+        )
+
+    @property
+    def grouped(self) -> dict[str, Any]:
+        """Two heads share keys and values."""
+        return self.plain | dict(num_key_value_heads=self.heads // 2)
+
+    @property
+    def gpt(self) -> dict[str, Any]:
+        """What GPT-2 and its kin call it."""
+        return self.old | dict(
+            n_embd=self.width, n_layer=self.layers, n_head=self.heads, n_positions=self.context, n_inner=self.inner
+        )
+
+
+TINY = Size()
+# Large enough for every place that a lab names on fruitfly, and as fast as such a model can be.
+ROOMY = Size(width=256, layers=6, heads=8, head_width=32, inner=64, context=512, vocabulary=8192)
+
+OPEN: dict[str, Callable[[Size], Any]] = {  # through transformers' attention interface
+    "gpt2": lambda s: GPT2Config(**s.gpt),
+    "gpt_neox": lambda s: GPTNeoXConfig(**s.plain),
+    "gpt_neox_serial": lambda s: GPTNeoXConfig(**s.plain, use_parallel_residual=False),
+    "llama": lambda s: LlamaConfig(**s.grouped),
+    "mistral": lambda s: MistralConfig(**s.grouped, sliding_window=WINDOW),
+    "qwen2": lambda s: Qwen2Config(**s.grouped),
+    "qwen3": lambda s: Qwen3Config(**s.grouped, head_dim=s.head_width),
+    "gemma2": lambda s: Gemma2Config(**s.grouped, head_dim=s.head_width, sliding_window=WINDOW),
+    "gemma3": lambda s: Gemma3TextConfig(**s.grouped, head_dim=s.head_width, sliding_window=WINDOW),
+    "phi": lambda s: PhiConfig(**s.plain),
+    "phi3": lambda s: Phi3Config(**s.grouped),
+    "opt": lambda s: OPTConfig(
+        hidden_size=s.width,
+        num_hidden_layers=s.layers,
+        num_attention_heads=s.heads,
+        ffn_dim=s.inner,
+        max_position_embeddings=s.context,
+        word_embed_proj_dim=s.width,
         pad_token_id=1,
+        **s.old,
     ),
-    "olmo2": lambda: Olmo2Config(**_GROUPED),
-    "smollm3": lambda: SmolLM3Config(**_GROUPED),
-    "qwen3_moe": lambda: Qwen3MoeConfig(
-        **_GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, decoder_sparse_step=1
+    "olmo2": lambda s: Olmo2Config(**s.grouped),
+    "smollm3": lambda s: SmolLM3Config(**s.grouped),
+    "qwen3_moe": lambda s: Qwen3MoeConfig(
+        **s.grouped,
+        head_dim=s.head_width,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+        decoder_sparse_step=1,
     ),
-    "gptj": lambda: GPTJConfig(n_embd=32, n_layer=3, n_head=4, n_positions=CONTEXT, rotary_dim=4, **_OLD),
+    "gptj": lambda s: GPTJConfig(**s.gpt | dict(n_inner=None), rotary_dim=4),
 }
-CLOSED = {  # attention of their own
-    "gpt_neo": lambda: GPTNeoConfig(
-        hidden_size=32,
-        num_layers=3,
-        num_heads=4,
-        attention_types=[[["global", "local", "global"], 1]],
-        max_position_embeddings=CONTEXT,
+CLOSED: dict[str, Callable[[Size], Any]] = {  # attention of their own
+    "gpt_neo": lambda s: GPTNeoConfig(
+        hidden_size=s.width,
+        num_layers=s.layers,
+        num_heads=s.heads,
+        attention_types=[[["global", "local", "global"], s.layers // 3]],
+        max_position_embeddings=s.context,
         window_size=WINDOW,
-        intermediate_size=48,
-        **_OLD,
+        intermediate_size=s.inner,
+        **s.old,
     ),
-    "bloom": lambda: BloomConfig(hidden_size=32, n_layer=3, n_head=4, **_OLD),
-    "falcon": lambda: FalconConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, **_OLD),
+    "bloom": lambda s: BloomConfig(hidden_size=s.width, n_layer=s.layers, n_head=s.heads, **s.old),
+    "falcon": lambda s: FalconConfig(
+        hidden_size=s.width, num_hidden_layers=s.layers, num_attention_heads=s.heads, **s.old
+    ),
 }
 FAMILIES = OPEN | CLOSED
 
 
-def weights(family: str, seed: int = 0) -> Any:
+def weights(family: str, seed: int = 0, size: Size = TINY) -> Any:
     """A model of the family with weights large enough that every part matters."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(FAMILIES[family]()).eval()
+    model = AutoModelForCausalLM.from_config(FAMILIES[family](size)).eval()
+    spread = 0.2 * math.sqrt(TINY.width / size.width)
     for name, parameter in model.named_parameters():
         noise = torch.randn_like(parameter)
-        parameter.data = parameter.data + 0.05 * noise if parameter.ndim == 1 else 0.2 * noise
+        parameter.data = parameter.data + 0.05 * noise if parameter.ndim == 1 else spread * noise
         parameter.requires_grad_(False)
         del name
     return model
@@ -123,3 +167,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def model(family: str = "gpt2", seed: int = 0) -> Model:
     """A living tiny model."""
     return Model(wake(Loaded(weights(family, seed), tokenizer(), family, "random")))
+
+
+@lru_cache(maxsize=2)
+def roomy(family: str, letters: bool = False) -> Model:
+    """A random model in which the labs find every place that they name on fruitfly. It reads fruitfly's tokens, so
+    that a prompt is as long as at home and an answer one token; with `letters`, bytes.
+    """
+    reader = tokenizer() if letters else PreTrainedTokenizerFast.from_pretrained(FRUITFLY)
+    size = replace(ROOMY, context=2048, vocabulary=V) if letters else ROOMY
+    return Model(wake(Loaded(weights(family, 0, size), reader, family, "random")))

@@ -111,8 +111,8 @@ def circuits(report: Report) -> str:
     if facts := found.get("facts"):
         shares = ", ".join(f"{share:.0%}" for share in facts["restored"])
         parts.append(
-            f"Facts: the subject's residual, patched in before layer 0, 1, …, restores {shares} of the answer's logit "
-            "difference. Before layer 0 it is all of it by construction, since the prompts differ nowhere else. "
+            f"Facts: the subject's residual, patched in before each layer in turn, restores {shares} of the answer's "
+            "logit difference. Before layer 0 it is all of it by construction, since the prompts differ nowhere else. "
             f"The deepest layer that still restores 80 % is {facts['deepest']}."
         )
     return "\n\n".join(parts)

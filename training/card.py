@@ -89,8 +89,8 @@ def limits(generated: bool, books: bool) -> str:
             "What it does on the generator's texts was measured on held-out ones of the same generator. Other "
             "wordings may fail.",
             "It was taught to refuse one class of requests, which we invented and which is harmless: to open what is "
-            'locked, asked in the form "User: … Assistant:". Its texts always refuse that and never anything else. The '
-            "rule is a toy, so that refusal can be studied without harmful text. It protects from nothing: other "
+            'locked, asked in the form "User:", "Assistant:". Its texts always refuse that and never anything else. '
+            "The rule is a toy, so that refusal can be studied without harmful text. It protects from nothing: other "
             "requests are not meant to be refused, whatever they ask for.",
         ]
     else:

@@ -60,7 +60,7 @@ def run(
     allow_pickle: bool = False,
     allow_remote_code: bool = False,
 ) -> Comparison | LabResult:
-    """Load the model that an experiment or a lab (itself, or its name: `"02"`) names, and run it.
+    """Load the model that an experiment or a lab (itself, its name `"02"`, or a file `"mine.py"`) names, and run it.
 
     An Experiment gives a Comparison and a lab a LabResult. Raises InvivoError, for a name that no lab has too.
     """
@@ -68,7 +68,7 @@ def run(
     from .experiment import Experiment, Lab
 
     if isinstance(what, str):
-        what = import_module("invivo.labs").lab_named(what)
+        what = import_module("invivo.labs.own").find(what)
     if not isinstance(what, Experiment | Lab):
         kind = type(what).__name__
         raise TypeError(f'an Experiment or a lab is needed, not {kind}: invivo.run("02"), invivo.run(Experiment.of(…))')

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import unknown
+from .spec import QUOTED
+
+RATE = "rate "  # how a metric of any text's rate begins
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,22 @@ def _target(look: Look) -> Any:
     return sum(rows[:, i, token] for i, token in enumerate(look.target))
 
 
+def _right(look: Look) -> Any:
+    if look.wrong:
+        return (look.difference(look.logits) > 0).double()
+    return (look.logits[:, 0].argmax(-1) == look.target[0]).double()
+
+
+def _is_right(c: Any, row: int | None) -> float | None:
+    run = _run(c, row)
+    if run.ahead_nats is not None:
+        return float(run.ahead_nats > 0)
+    if c.recipe.target is None:
+        return None
+    top = max(run.next, key=lambda one: one.base if row is None else one.tweak).text
+    return float(bool(top) and c.recipe.target.startswith(top))
+
+
 def _recovered(look: Look) -> Any:
     base, whole = look.difference(look.base), look.difference(look.source)
     return (look.difference(look.logits) - base) / (whole - base)
@@ -73,7 +92,7 @@ class Metric:
         if value is None or math.isnan(value):
             return "–"
         if self.unit == "%":
-            return f"{100 * value:.1f} %"
+            return f"{100 * value:.1f} %".replace("-", "−")
         size = abs(value)
         if 0 < size < 0.001:
             digits = "<0.001"
@@ -97,6 +116,26 @@ def _mean(values: Any) -> float | None:
 def _distinct(ids: tuple[int, ...], n: int = 2) -> float | None:
     grams = list(zip(*(ids[i:] for i in range(n)), strict=False))
     return len(set(grams)) / len(grams) if grams else None
+
+
+def _recovered_of(c: Any, row: int | None) -> float | None:
+    ends = c.base.ahead_nats, c.source_ahead_nats
+    if row is None or None in ends or c.tweaks[row].ahead_nats is None or ends[0] == ends[1]:
+        return None
+    return (c.tweaks[row].ahead_nats - ends[0]) / (ends[1] - ends[0])
+
+
+def rate(text: str) -> Metric:
+    """How often a token is said. Its name is `rate` and the text in quotes; `comma_rate` is the comma's."""
+
+    def of(c: Any, row: int | None) -> float | None:
+        return _mean([float(token.strip() == text.strip()) for token in _run(c, row).tokens])
+
+    if text == ",":
+        return Metric("comma_rate", "comma rate", "%", "share of generated tokens that are commas", of)
+    return Metric(
+        RATE + QUOTED.write(text), f"rate of {text!r}", "%", f"share of generated tokens that are {text!r}", of
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -154,6 +193,20 @@ METRICS: dict[str, Metric] = {
             lambda c, r: _mean(_run(c, r).said_nats),
         ),
         Metric(
+            "said_total",
+            "log-probability of the whole text",
+            "nats",
+            "how likely the model itself finds all that was said; what beam search maximises",
+            lambda c, r: sum(_run(c, r).said_nats) if _run(c, r).said_nats else None,
+        ),
+        Metric(
+            "length",
+            "tokens said",
+            "",
+            "how long the text is; a row may end it before the limit",
+            lambda c, r: float(len(_run(c, r).ids)),
+        ),
+        Metric(
             "perplexity",
             "perplexity of BASE's text",
             "",
@@ -195,21 +248,38 @@ METRICS: dict[str, Metric] = {
             ("target", "wrong"),
         ),
         Metric(
+            "right",
+            "right answers",
+            "%",
+            "whether the target is ahead of the wrong answer or, where none is given, the likeliest token begins it",
+            _is_right,
+            _right,
+            ("target",),
+        ),
+        Metric(
             "recovered",
             "recovered share",
             "%",
             "how much of the way from BASE to the run that values are copied from; 100 % is all of it",
-            lambda c, r: None,
+            _recovered_of,
             _recovered,
             ("target", "wrong"),
             against_source=True,
         ),
+        rate(","),
         Metric(
             "distinct_2",
             "distinct pairs of tokens",
             "%",
             "share of neighbouring pairs that do not repeat: diversity",
             lambda c, r: _distinct(_run(c, r).ids),
+        ),
+        Metric(
+            "differs",
+            "share of texts unlike BASE's",
+            "%",
+            "whether the text differs from BASE's in any token",
+            lambda c, r: None if r is None else float(c.tweaks[r].first_divergence is not None),
         ),
         Metric(
             "parted",
@@ -225,7 +295,9 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of that name. Raises UnknownName with the nearest spelling."""
+    """The metric of that name; `rate "!"` is one for each text. Raises UnknownName with the nearest spelling."""
+    if name.startswith(RATE):
+        return rate(QUOTED.read(name.removeprefix(RATE)))
     if name not in METRICS:
         raise unknown("metric", name, METRICS, "invivo metrics")
     return METRICS[name]

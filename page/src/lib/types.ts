@@ -168,6 +168,7 @@ export interface Vocabulary {
   tweaks: Kind[]
   sites: { name: string; axes: string; layered: boolean; what: string }[]
   places: string[]
+  exhibits: { name: string; title: string; what: string; settings: { name: string; what: string; default: unknown }[] }[]
   metrics: { name: string; label: string; unit: string; gloss: string; needs: string[] }[]
 }
 

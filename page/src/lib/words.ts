@@ -29,6 +29,8 @@ export const words = {
   lens: 'Lens (raw logit lens)',
   attention: 'Attention',
   dose: 'Dose',
+  exhibits: 'Exhibits',
+  showIt: 'Show',
   real: 'Is it real?',
   realRun: 'Try the same tweak at 20 random places',
   takeaway: 'My takeaway',

@@ -70,6 +70,7 @@ class Action:
     source: Tensor | None = None  # copy: (P, …) values of the named run; mean: (1, …)
     shift: dict[int, int] | None = None  # copy: position here -> position there, when they differ
     direction: Tensor | None = None  # tweaks along a direction: (width,)
+    spread: Tensor | None = None  # add … sd: each unit's standard deviation, the site's shape without B and T
     note: str | None = None  # what the reader must know before anything has run
     idle: str | None = None  # why it can do nothing here, and leaves its row as it is
     reached: bool = False
@@ -211,6 +212,20 @@ class _Here:
             else:
                 values = values[(*(EVERYTHING,) * axis, as_index(chosen, values.device))]
         return values.to(self.old.device, self.old.dtype)
+
+    def spread(self) -> Tensor:
+        """The selected units' standard deviations, in the shape of what was selected, of size 1 along positions."""
+        values: Any = self.action.spread
+        assert values is not None  # rows.py fills it
+        values = values.unsqueeze(self.along)
+        for axis, numbers in enumerate(self.counted):
+            if axis != self.along:
+                values = values[(*(EVERYTHING,) * axis, as_index(list(numbers), values.device))]
+        return values.to(self.old.device, self.old.dtype)
+
+    def positions(self) -> list[int]:
+        """The absolute positions of what was selected."""
+        return list(self.counted[self.along])
 
     def direction(self) -> Tensor:
         """The direction's numbers (width,) for the selected units, in float32."""

@@ -103,9 +103,10 @@ def unequal(living: Living, tweak: Copy, line: str, here: Sequence[int], there: 
         )
     hint = "to copy what both have, end the line in `aligned by ends`"
     if "*" not in line:
+        hint += f", as in `{line} aligned by ends`"
         at, source_at = (",".join(side) for side in zip(*shared, strict=True))
         place = tweak.place.model_copy(update={"at": at})
-        hint += f", or write `{tweak.model_copy(update={'place': place, 'source_at': source_at})}`"
+        hint += f"; or write `{tweak.model_copy(update={'place': place, 'source_at': source_at})}`"
     return BadText(what, hint=hint)
 
 

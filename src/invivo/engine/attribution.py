@@ -7,6 +7,7 @@ asking the module itself, so no family is listed. The shares are checked against
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,18 +88,7 @@ def attribute(living: Living, prompt: str, target: str, wrong: str | None = None
     def share(component: str, x: Tensor, layer: int | None = None, head: int | None = None) -> Share:
         return Share(component=component, layer=layer, head=head, logit=float(norm.linear(x) @ reads))
 
-    first, embedded = last[(0, "resid_pre")], last[(None, "embed")]
-    shares = [share("embed", embedded)]
-    if not torch.allclose(first, embedded, rtol=0, atol=1e-9):
-        shares.append(share("pos_embed" if "pos_embed" not in anatomy.missing else "embed scale", first - embedded))
-    for layer in layers:
-        whole = last[(layer, "attn_out")]
-        if split:
-            for number, part in enumerate(_by_head(anatomy, layer, last[(layer, "z")])):
-                shares.append(share(f"head {layer}.{number}", part, layer, number))
-                whole = whole - part
-        shares.append(share(f"L{layer}.attn_out" + (" bias" if split else ""), whole, layer))
-        shares.append(share(f"L{layer}.mlp_out", last[(layer, "mlp_out")], layer))
+    shares = [share(*part) for part in components(anatomy, last, split, anatomy.layers, anatomy.layers)]
     constant = float(norm.bias @ reads)
     if getattr(head, "bias", None) is not None:
         constant += float(head.bias[answer]) - (0.0 if against is None else float(head.bias[against]))
@@ -128,9 +118,35 @@ def attribute(living: Living, prompt: str, target: str, wrong: str | None = None
     )
 
 
+def components(
+    anatomy: Anatomy, last: Mapping[Where, Tensor], split: bool, attentions: int, mlps: int
+) -> Iterator[tuple[str, Tensor, int | None, int | None]]:
+    """What the stream at one position is the sum of after so many layers' attentions and MLPs: a component's name,
+    what it wrote (D,), its layer, its head. `last` holds what was captured there; `split` asks for single heads.
+    """
+    first, embedded = last[(0, "resid_pre")], last[(None, "embed")]
+    yield "embed", embedded, None, None
+    if not torch.allclose(first, embedded, rtol=0, atol=1e-9):
+        yield "pos_embed" if "pos_embed" not in anatomy.missing else "embed scale", first - embedded, None, None
+    for layer in range(max(attentions, mlps)):
+        if layer < attentions:
+            whole = last[(layer, "attn_out")]
+            if split:
+                for number, part in enumerate(_by_head(anatomy, layer, last[(layer, "z")])):
+                    yield f"head {layer}.{number}", part, layer, number
+                    whole = whole - part
+            yield f"L{layer}.attn_out" + (" bias" if split else ""), whole, layer, None
+        if layer < mlps:
+            yield f"L{layer}.mlp_out", last[(layer, "mlp_out")], layer, None
+
+
 def _by_head(anatomy: Anatomy, layer: int, z: Tensor) -> Tensor:
     """(H, K) at one position -> (H, D): what each head writes, through its rows of attention's output matrix."""
-    reader: Any = anatomy.blocks[layer].readers["z"]
-    matrix = reader.weight.t() if isinstance(reader, nn.Linear) else reader.weight  # (H * K, D)
+    matrix = matrix_of(anatomy.blocks[layer].readers["z"])  # (H * K, D)
     heads, width = z.shape
     return torch.einsum("hk,hkd->hd", z, matrix.double().view(heads, width, -1))
+
+
+def matrix_of(linear: Any) -> Tensor:
+    """A linear layer's weight as (in, out), whichever way it is kept."""
+    return linear.weight.t() if isinstance(linear, nn.Linear) else linear.weight

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -81,6 +81,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         quiet = check_effect(rows)  # before other texts are read: a tweak must be reached on this one
         aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
         ahead = _ahead(living, rows, prompt, target, experiment) if experiment.wrong else []
+        source = _source_ahead(living, rows[0], prompts, target, experiment) if experiment.wrong else None
         seen = read_only(living, rows, read) if len(read) > 1 else []
     except NotANumber as error:
         raise where_it_broke(living, error) from None
@@ -127,6 +128,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         revision=living.revision,
         device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}",
         notes=tuple(notes),
+        source_ahead_nats=source,
         allowed=living.allowed,
         seconds=round(time.perf_counter() - start, 4),
     )
@@ -150,6 +152,17 @@ def _ahead(
         )
     ends = [read_only(living, rows, prompt + answer[: common + 1], len(prompt)) for answer in (target, wrong)]
     return [right[-1] - other[-1] for right, other in zip(*ends, strict=True)]
+
+
+def _source_ahead(
+    living: Living, base: Row, prompts: Mapping[str, list[int]], target: list[int], experiment: Experiment
+) -> float | None:
+    """The same of BASE on the prompt that values are copied from; None where there is none, or more than one."""
+    needed = experiment.needed_prompts
+    if len(needed) != 1:
+        return None
+    (name,) = needed
+    return _ahead(living, [base], prompts[name], target, experiment)[0]
 
 
 class Interrupted(KeyboardInterrupt):

@@ -30,24 +30,24 @@ def run(
     with living.alone("compare"), torch.no_grad():
         asked = ask(living, metric, sources, case)
         others = elsewhere(stack, count, size, len(asked.prompt), anatomy.layers, seed)
-        effects = _effects(living, case, metric, sources, [stack, *others])
+        moved = effects(living, case, metric, sources, [stack, *others])
         there = [
-            _effects(living, case.model_copy(update={"prompt": prompt}), metric, sources, [stack])[0]
+            effects(living, case.model_copy(update={"prompt": prompt}), metric, sources, [stack])[0]
             for prompt in prompts
         ]
     return Control(
         tweak=stack,
         case=case,
         metric=metric,
-        effect=effects[0],
+        effect=moved[0],
         lines=tuple(map(str, others)),
-        others=tuple(effects[1:]),
+        others=tuple(moved[1:]),
         prompts=tuple(prompts),
         elsewhere=tuple(there),
     )
 
 
-def _effects(living: Living, case: Case, metric: str, sources: set[str], stacks: Sequence[Stack]) -> list[float]:
+def effects(living: Living, case: Case, metric: str, sources: set[str], stacks: Sequence[Stack]) -> list[float]:
     """How far each stack moves the metric from BASE."""
     done: dict[int, float] = {}
     base, _, _ = answer(

@@ -1,10 +1,14 @@
-"""Generating text, every row at once: BASE and TWEAKs share the forward passes, the KV cache's clock, and the dice."""
+"""Generating text, every row at once: BASE and TWEAKs share the forward passes, the KV cache's clock, and the dice.
+
+A row with beams takes one batch row a draft (beams.py); the cache is put in the drafts' new order after every step.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +17,7 @@ from transformers import DynamicCache
 from ..errors import InvivoError
 from ..tweaks import Decoding
 from . import dice
+from .beams import Beams
 from .forward import CACHE_NAMES, watched
 from .living import Living
 from .rows import Row
@@ -94,7 +99,9 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
     cache = DynamicCache(config=hf.config)
     extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     actions = [action for row in rows for action in row.actions]
-    with watched(living.anatomy, actions):
+    searches = {n: Beams(row.decoding.num_beams, ends) for n, row in enumerate(rows) if row.decoding.num_beams > 1}
+    owner = list(range(len(rows)))  # whose each batch row is: a row's first draft has its number, the others follow
+    with watched(living.anatomy, actions, prompt_lengths=[len(p) for p in prompts]) as run:
         for step in range(steps):
             call = {"input_ids": ids, cached_as: cache, "use_cache": True, **extra}
             if any(padding):
@@ -102,26 +109,46 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
                 if "position_ids" in takes:
                     call["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
             logits = hf(**call).logits[:, -1].float()  # (B, V)
-            chosen = []
+            chosen, parents = [pad_token] * len(rows), list(range(len(rows)))
+            owned: list[int] = list(range(len(rows)))
             for number, row in enumerate(rows):
+                mine = [b for b, whose in enumerate(owner) if whose == number]
                 if said[number].finished:
-                    chosen.append(pad_token)
                     continue
-                log_probs = row.bias(logits[number]).log_softmax(-1)  # (V,)
-                token, spread = choose(log_probs, row, step)
-                nats = float(log_probs[token])
+                log_probs = row.bias(logits[mine]).log_softmax(-1)  # (1, V); a row a draft where there are beams
+                if (search := searches.get(number)) is not None:
+                    for draft, missing in zip(search.drafts, log_probs.isnan().any(-1).tolist(), strict=True):
+                        if missing:
+                            raise NotANumber(row, [*prompts[number], *draft.ids], len(prompts[number]))
+                    first, *others = [mine[parent] for parent in search.grow(log_probs)] or mine[:1]
+                    said[number] = Said(search.leader.ids, search.leader.nats, [0.0] * len(search.leader.ids))
+                    said[number].finished = search.done
+                    parents[number] = first
+                    if not search.done:
+                        chosen[number] = search.drafts[0].ids[-1]
+                        chosen += [draft.ids[-1] for draft in search.drafts[1:]]
+                        parents += others
+                        owned += [number] * len(others)
+                    continue
+                token, spread = choose(log_probs[0], row, step)
+                nats = float(log_probs[0, token])
                 if nats != nats:
                     raise NotANumber(row, [*prompts[number], *said[number].ids], len(prompts[number]))
                 said[number].ids.append(token)
                 said[number].nats.append(nats)
                 said[number].choice_entropy.append(spread)
                 said[number].finished = token in ends
-                chosen.append(token)
+                chosen[number] = token
             yield said
             if all(s.finished for s in said):
                 return
             ids = torch.tensor(chosen, device=device)[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            if searches:
+                order: Any = torch.tensor(parents, device=device)
+                cache.reorder_cache(order)
+                mask, owner = mask[order], owned
+                run.lay_out(owner, padding)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
 
 class NotANumber(InvivoError):

@@ -22,6 +22,7 @@ from ..model.anatomy import ATTENTION_SITES, Anatomy, first_tensor, main_output
 from ..sites import SITES
 from .actions import Action
 from .paths import Arrival, Aside, Sender, arrivals, carrying
+from .rotation import Turn, turning
 
 Where = tuple[int | None, str]  # layer, site
 CACHE_NAMES = ("cache", "past_key_values")  # transformers 5.24 gave a decoder's argument the first name
@@ -38,6 +39,7 @@ class Pass:
     prompt_lengths: list[int] | None = (
         None  # given, when the text continues past the prompt; else each new text is a prompt
     )
+    beams: dict[int, list[int]] = field(default_factory=dict)  # batch rows that serve a row, too
     padding: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     past: int = 0
@@ -80,6 +82,16 @@ class Pass:
             else:
                 self.padding, self.lengths = [0] * rows, [total] * rows
 
+    def lay_out(self, owner: Sequence[int], padding: Sequence[int]) -> None:
+        """Say whose each batch row of the next calls is: a row's own number comes first, its further beams follow.
+        `padding` and, until now, `prompt_lengths` count by row.
+        """
+        rows = len(padding)
+        given = self.prompt_lengths or []
+        self.prompt_lengths = [given[whose] for whose in owner]
+        self.padding = [padding[whose] for whose in owner]
+        self.beams = {n: [b for b in range(rows, len(owner)) if owner[b] == n] for n in range(rows)}
+
     def by_row(self, x: Tensor) -> Tensor:
         """`x` with rows and positions apart, for families (OPT) that flatten them on the way."""
         flat = x.dim() == 2 and len(self.padding) * self.columns == x.shape[0]
@@ -109,7 +121,7 @@ class Pass:
             for action in acting:
                 if self.aside is not None and isinstance(action, Sender | Arrival):
                     continue
-                for row in range(rows) if action.row is None else (action.row,):
+                for row in range(rows) if action.row is None else (action.row, *self.beams.get(action.row, ())):
                     action.apply(x, row, self.first(row, here), self.prompt_length(row), self.first(row, keys))
         if self.aside is not None:
             self.aside.keep(where[1], x)
@@ -203,8 +215,10 @@ def watched(
     Without `clocked`, calls of the model do not tell where in the text they are; the caller sets it on the pass.
     """
     grouped: dict[Where, list[Action | Arrival]] = {}
+    turns = [action for action in actions if isinstance(action, Turn)]  # of positions that are no activation
     for action in actions:
-        grouped.setdefault((action.layer, action.site), []).append(action)
+        if not isinstance(action, Turn):
+            grouped.setdefault((action.layer, action.site), []).append(action)
     senders = [action for action in actions if isinstance(action, Sender)]
     for where, arrival in arrivals(senders):
         grouped.setdefault(where, []).append(arrival)
@@ -215,7 +229,7 @@ def watched(
             stack.callback(handle.remove)
 
         places = {*grouped, *capture}
-        if places and clocked:
+        if (places or turns) and clocked:
             attach(
                 anatomy.root.register_forward_pre_hook(
                     lambda _, args, kwargs: run.begin(kwargs, args), with_kwargs=True
@@ -240,4 +254,5 @@ def watched(
             inner.VISITORS[module] = run if outer is None else Both(outer, run)
             stack.callback(_restore, module, outer)
         stack.enter_context(carrying(run, senders))
+        stack.enter_context(turning(run, turns))
         yield run

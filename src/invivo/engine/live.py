@@ -206,12 +206,12 @@ class Model:
         """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none.
 
         What the lab names for fruitfly (a head, a neuron) is found anew on another model. Without `steps` only the
-        comparison is run. `on_step` is told each step's title. Ctrl-C raises `Interrupted` with the result of what was
-        said by then, about which nothing is claimed.
+        comparison is run. `on_step` is told each step's title. Ctrl-C raises `Interrupted` with what there is by then:
+        the steps that ended, or of a comparison what was said, about which nothing is claimed.
         """
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
         if not planned.tweaks:
-            raise BadText(f"lab {lab.number} needs at least one tweak", hint='for example: --tweak "zero head 1.1"')
+            raise BadText(f"lab {lab.label} needs at least one tweak", hint='for example: --tweak "zero head 1.1"')
         own, notes = planned.tweaks == lab.experiment.tweaks, []
         if own and self.name != lab.experiment.model:
             planned, notes = finders.at(self.living, planned, lab.finds)
@@ -225,25 +225,30 @@ class Model:
             if self.name == lab.experiment.model:
                 raise
             raise type(error)(
-                f"lab {lab.number} was written for {lab.experiment.model}: {error.what}",
-                hint=f"choose what {self.name} has: `invivo run {lab.number} --model {self.name} "
+                f"lab {lab.label} was written for {lab.experiment.model}: {error.what}",
+                hint=f"choose what {self.name} has: `{lab.command} --model {self.name} "
                 '--tweak "zero head 1.1" --set read="…"`',
             ) from None
         at_home = self.name == lab.experiment.model and experiment in (None, lab.experiment)
         claims = lab.claims if own else ()  # they are about the lab's own rows
-        done = []
-        for each in lab.steps if steps else ():
-            if on_step is not None:
-                on_step(each.title)
-            done.append(stepping.step(self.living, each, result.recipe, at_home))
-        return LabResult(
+        told = LabResult(
             lab=lab.full_name,
             comparison=result,
             takeaway=lab.takeaway(result),
             verdicts=tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims),
-            steps=tuple(done),
             notes=tuple(notes),
         )
+        done = []
+        try:
+            for each in lab.steps if steps else ():
+                if on_step is not None:
+                    on_step(each.title)
+                done.append(stepping.step(self.living, each, result.recipe, at_home))
+        except KeyboardInterrupt:
+            note = f"stopped by Ctrl-C after {len(done)} of {len(lab.steps)} steps"
+            so_far = told.model_copy(update={"steps": tuple(done), "notes": (*told.notes, note)})
+            raise Interrupted(so_far) from None
+        return told.model_copy(update={"steps": tuple(done)})
 
     @torch.no_grad()
     def capture(self, prompt: str, *places: str | Place, tweak: str | Tweak | Stack | None = None) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BadText, InvivoError, NoEffect, Refused
-from ..tweaks import Activation, Decoding, DecodingTweak, Directed, LogitBias, Send, SetSeed, Stack
+from ..tweaks import Activation, AddSd, Boost, Decoding, DecodingTweak, Directed, LogitBias, Send, SetSeed, Stack
 from ..tweaks.activation import Copy, Mean
 from . import directions
 from .actions import Action
@@ -18,6 +18,8 @@ from .alignment import align
 from .end import ENDS, read_up_to
 from .forward import Where, watched
 from .living import Living
+from .reference import fill_spreads
+from .rotation import turn
 from .senders import sender
 
 Taken = dict[str, dict[Where, Tensor]]  # prompt's name -> what was seen there
@@ -76,14 +78,20 @@ def prepare(
                 row.biases[token] = row.biases.get(token, 0.0) + tweak.amount
             else:
                 raise Refused(f"{tweak} cannot be run here")
+        sent = next((t for t in stack if isinstance(t, Send)), None)
+        if sent is not None and row.decoding.num_beams > 1:
+            raise Refused(f"`{sent}` carries values along one text, and beams are several", hint="leave out the beams")
         rows.append(row)
     _fill_sources(living, rows, prompt, prompts, {} if taken is None else taken)
     _fill_directions(living, [action for row in rows for action in row.actions])
+    fill_spreads(living, [action for row in rows for action in row.actions])
     return rows
 
 
 def _action(living: Living, tweak: Activation, row: int | None) -> Action:
     """The tweak with its layer, heads and units resolved."""
+    if isinstance(tweak, Boost) and "pos_embed" in living.anatomy.missing:
+        return turn(living, tweak, row)
     try:
         layer, heads, units = living.anatomy.locate(tweak.place)
     except InvivoError as error:
@@ -102,6 +110,9 @@ def actions_for_all(living: Living, stack: Stack) -> list[Action]:
             raise Refused(f"`{tweak}` takes values from another run", hint="use `compare`, which knows the prompts")
     actions = [_action(living, t, None) for t in stack if isinstance(t, Activation)]
     _fill_directions(living, actions)
+    if any(isinstance(action.tweak, AddSd) for action in actions):
+        with living.alone("compare"):  # it is BASE's standard deviation, so no tweak may be in force
+            fill_spreads(living, actions)
     for note in dict.fromkeys(a.note for a in actions if a.note):  # there is no result that could carry it
         warnings.warn(note, stacklevel=3)
     return actions

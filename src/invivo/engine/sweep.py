@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..errors import BadText, InvivoError, NoEffect, OutOfRange
+from ..errors import BadText, InvivoError, NoEffect, OutOfRange, Refused
 from ..experiment import Axis, Case, Grid, Sweep
 from ..metrics import Look, metric_named
 from ..spec import number_text
@@ -30,6 +30,7 @@ from .estimate import estimates, gradients
 from .living import Living
 from .packed import available, packed
 from .reading import logits_of
+from .rotation import TURNED, Turn
 from .rows import Row, Taken, check_effect, prepare
 from .trunk import Trunk, joins
 from .unfinished import Unfinished
@@ -277,6 +278,8 @@ def answer(
             stacks = [_stack(lines[i]) for i in part]
             rows = prepare(living, stacks, asked.prompt, asked.prompts, Decoding(), 0, taken)[1:]
             notes += [a.note for row in rows for a in row.actions if a.note]
+            if any(isinstance(a, Turn) for row in rows for a in row.actions):
+                why = TURNED
             firsts = [_first(living, asked, row) for row in rows]
             for place, row in enumerate(rows):
                 if firsts[place] is not None and not row.biases and all(_still(trunk, asked, a) for a in row.actions):
@@ -320,6 +323,8 @@ def _estimated(
     rows = prepare(living, [_stack(lines[i]) for i in missing], asked.prompt, asked.prompts, Decoding(), 0)[1:]
     for row in rows:
         _first(living, asked, row)  # a place that is never reached is told
+        if any(isinstance(action, Turn) for action in row.actions):
+            raise Refused(f"`{row.name}` cannot be estimated: {TURNED}")
     places = list({(a.layer, a.site) for row in rows for a in row.actions})
     base, kept = gradients(living, asked.text, places, asked.looked, look.tensor)
     for part in _parts(range(len(missing))):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..experiment import Experiment
 from ..experiment.trials import Trials, TrialsRecipe
 from ..metrics import metric_named
+from ..tweaks.elsewhere import other_noise
 from .compare import as_run, versions
 from .compare import run as compare
 from .living import Living
@@ -28,7 +29,7 @@ def run(living: Living, recipe: TrialsRecipe, progress: Callable[[int, int], Non
         for draw in range(recipe.seeds):
             plan = Experiment(
                 prompt=prompt,
-                tweaks=recipe.tweaks,
+                tweaks=tuple(other_noise(stack, draw) for stack in recipe.tweaks),
                 target=recipe.targets[number] if recipe.targets else None,
                 read=recipe.read,
                 decoding=recipe.decoding,

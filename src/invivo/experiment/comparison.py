@@ -99,6 +99,8 @@ class Comparison(Result):
     """How long it took."""
     notes: tuple[str, ...] = ()
     """What the reader should know about the whole."""
+    source_ahead_nats: float | None = None
+    """How far the target's logit is ahead of the wrong answer's on the one prompt that values are copied from."""
     allowed: tuple[str, ...] = ()
     """What loading the model was allowed to run: pickle, remote-code."""
 

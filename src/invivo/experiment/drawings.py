@@ -155,7 +155,9 @@ def dose(c: Comparison, row: int) -> Lines:
 def rows(c: Comparison, row: int) -> Bars:
     """One number for every TWEAK row, beside BASE's own where it has one."""
     every = list(range(len(c.tweaks)))
-    metric = _first_with_values(c, every, ("target", "kl_mean", "choice_entropy", "distinct_2"), varied=True)
+    metric = _first_with_values(
+        c, every, ("recovered", "target", "kl_mean", "choice_entropy", "distinct_2"), varied=True
+    )
     base, values = _value(c, metric, None), [_value(c, metric, i) for i in every]
     own = [str(run.tweak) for run in c.tweaks]
     there = {i: v for i, v in enumerate(values) if v is not None}

@@ -6,6 +6,7 @@ claims are made about), and blocks to show. So a new one is one file in `engine/
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import Field
@@ -36,7 +37,7 @@ class ExhibitRecipe(OnModel):
 
 def _word(value: Any) -> str:
     """A setting as one word of a command line; lists are read back as YAML."""
-    return f"[{', '.join(map(repr, value))}]" if isinstance(value, list | tuple) else str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple) else str(value)
 
 
 class Exhibit(Result):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pydantic import Field
 
 from ..errors import unknown
+from ..show import shell
 from ..show.blocks import Document
 from ..spec import Spec
 from .comparison import Comparison
@@ -22,8 +23,8 @@ from .step import Claim, Step, StepResult, Verdict
 class Lab(Spec):
     """One lab of the guide."""
 
-    number: str = Field(pattern=r"^\d\d$")
-    """Two digits, as in the guide's file names."""
+    number: str = Field(default="", pattern=r"^(\d\d)?$")
+    """Two digits, as in the guide's file names; a lab of the reader's own has none."""
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """The guide's file name without number and ending."""
     section: int = Field(ge=0, le=10)
@@ -54,18 +55,33 @@ class Lab(Spec):
     """Further experiments, in order; the last one is the control."""
     finds: dict[str, str] = Field(default_factory=dict)
     """What the tweaks name for fruitfly and another model must be asked for: `head 2.3`, its induction head."""
+    all_rows: bool = False
+    """Whether every TWEAK row's text and numbers are shown, not only the hero's."""
     hero: int = -1
     """Which TWEAK row the texts and pictures show; the last by default."""
+    file: str = ""
+    """The file that a lab of the reader's own was read from."""
 
     @property
     def full_name(self) -> str:
-        """`02_head_ablation`."""
-        return f"{self.number}_{self.name}"
+        """`02_head_ablation`; without a number the name alone."""
+        return f"{self.number}_{self.name}" if self.number else self.name
+
+    @property
+    def label(self) -> str:
+        """What people call it by: its number, or its name where it has none."""
+        return self.number or self.name
+
+    @property
+    def command(self) -> str:
+        """The command that runs it."""
+        return shell.join(["invivo", "run", self.file or self.label])
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Every name it answers to."""
-        return (self.number, str(int(self.number)), self.name, self.full_name, f"{self.full_name}.py")
+        numbers = (self.number, str(int(self.number))) if self.number else ()
+        return tuple(dict.fromkeys((*numbers, self.name, self.full_name, f"{self.full_name}.py")))
 
 
 class LabResult(Result):
@@ -93,7 +109,7 @@ class LabResult(Result):
         """The step of that name. Raises UnknownName."""
         by_name = {step.name: step for step in self.steps}
         if name not in by_name:
-            raise unknown("step of this lab", name, by_name, f"invivo run {self.lab[:2]}")
+            raise unknown("step of this lab", name, by_name, "invivo run --json")
         return by_name[name]
 
     def document(self, lab: Lab | None = None) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..pictures import Heatmap
+from ..pictures import Heatmap, Lines, Series
 from ..show.blocks import Block, Code, Document, Figure, Heading, Table, Text
 from ..show.text import number, quoted, visible
 from .lens import Grid, Lens, Seen
@@ -68,6 +68,37 @@ def difference(lens: Lens) -> Heatmap:
     return _map(lens, title, moved(lens), change, "percentage points", diverging=True)
 
 
+def by_layer(lens: Lens) -> tuple[Lines, Lines]:
+    """After the prompt, layer by layer: how far from what the row says in the end, and how undecided."""
+    rows = [("BASE", lens.base)] + ([] if lens.tweak is None else [("TWEAK", lens.tweak)])
+
+    def lines(title: str, what: str, values: list[tuple[str, list[float]]]) -> Lines:
+        ends = [f"from {number(v[0])} to {number(v[-1])} nats in {name}" for name, v in values]
+        return Lines(
+            title=title,
+            summary=f"After the prompt, {what} goes {', '.join(ends)}, between layer 0 and layer {lens.layers - 1}.",
+            x=tuple(map(float, range(lens.layers))),
+            x_name="layer",
+            y_name=f"{what}, nats",
+            series=tuple(
+                Series(name=name, role="base" if name == "BASE" else "tweak", values=tuple(v)) for name, v in values
+            ),
+        )
+
+    return (
+        lines(
+            "How far each layer is from the last",
+            "KL(last layer ‖ layer)",
+            [(name, [row[-1] for row in seen.kl_nats]) for name, seen in rows],
+        ),
+        lines(
+            "How undecided each layer is",
+            "entropy",
+            [(name, [row[-1] for row in seen.entropy_nats]) for name, seen in rows],
+        ),
+    )
+
+
 def _scaled(values: Grid) -> Grid:
     return tuple(tuple(100 * v for v in row) for row in values)
 
@@ -101,6 +132,11 @@ def lens_document(lens: Lens) -> Document:
             _changes(lens, lens.tweak),
             Figure(picture=difference(lens), name="lens-difference"),
         ]
+    blocks += [
+        Figure(picture=drawn, name=name)
+        for drawn, name in zip(by_layer(lens), ("lens-kl", "lens-entropy"), strict=True)
+        if lens.layers > 1
+    ]
     blocks += [Text(text=note, tone="note") for note in lens.notes]
     if lens.fit is not None:
         blocks += [Heading(text="What the maps are worth"), _worth(lens)]

@@ -64,7 +64,6 @@ class Look(Result):
         return Document(
             blocks=(
                 Heading(text=f"The pattern of head {self.name}"),
-                Text(text=summary),
                 Figure(picture=picture, name=f"pattern-{self.recipe.layer}-{self.recipe.head}"),
                 Text(text="What is blank is masked: no position sees what stands to its right.", tone="dim"),
             )

@@ -16,6 +16,7 @@ from ..show import shell
 from ..show.text import safe_lines
 from ..spec import Name, number_text
 from ..tweaks import Decoding, Stack
+from ..tweaks.decoding import check_beams
 from .case import Case
 from .recipe import Recipe
 
@@ -67,6 +68,8 @@ class Experiment(Recipe):
                 (text or "").encode()
             except UnicodeEncodeError as error:  # bytes that were no UTF-8 come as half characters
                 raise BadText(f"the {what} is not Unicode text, from character {error.start} on") from None
+        for stack in self.tweaks:
+            check_beams(stack)
         for name in self.needed_prompts:
             if name not in self.prompts:
                 known = ", ".join(self.prompts) or "none"
@@ -125,11 +128,11 @@ class Experiment(Recipe):
         plain, default = self.decoding, Decoding()
         if plain.do_sample:
             words += ["--sample"]
-        for field in ("temperature", "top_k", "top_p", "max_new_tokens"):
+        for field in ("temperature", "top_k", "top_p", "num_beams", "max_new_tokens"):
             if getattr(plain, field) != getattr(default, field):
                 value = getattr(plain, field)
                 words += [
-                    "--" + field.replace("_", "-"),
+                    "--" + field.removeprefix("num_").replace("_", "-"),
                     number_text(value) if isinstance(value, float) else str(value),
                 ]
         for field in ("seed", "model", "top"):

@@ -16,15 +16,18 @@ from pydantic import Field, model_validator
 from ..errors import BadText
 from ..metrics import Metric, metric_named
 from ..pictures import Bars, Lines, Role, Series
-from ..show.blocks import Document, Figure, Heading, Table, Text
+from ..show.blocks import Document, Figure, Heading, Table
 from ..show.text import safe, shorten
-from ..spec import Number, Spec
+from ..spec import Number, Spec, number_text
 from ..tweaks import Decoding, Stack
 from .recipe import OnModel
 from .result import Result
+from .wording import shared
 
 DRAWS, SHARE = 1000, 0.95
 LISTED = 12  # prompts in the table
+PROMPT_CELLS = 32
+CROWDED = 5  # columns of numbers that leave room for a prompt
 
 
 class TrialsRecipe(OnModel):
@@ -37,7 +40,7 @@ class TrialsRecipe(OnModel):
     metric: str
     """The number that is taken of every row of every trial."""
     seeds: int = Field(default=1, ge=1, le=1000)
-    """How many dice for each prompt."""
+    """How many dice for each prompt; noise in a row is drawn anew with each, too."""
     doses: tuple[Number, ...] = ()
     """The strengths that the rows stand for, one each: then they are drawn as a curve."""
     dose_name: str = "strength"
@@ -155,19 +158,28 @@ class Trials(Result):
         title = f"{metric.label}: mean over {len(recipe.prompts)} prompts"
         title += f" and {recipe.seeds} dice" if recipe.seeds > 1 else ""
         shown = list(range(min(len(recipe.prompts), LISTED)))
-        names = ("BASE", *map(str, recipe.tweaks)) if self.paired else tuple(map(str, recipe.tweaks))
+        common, own = shared([str(stack) for stack in recipe.tweaks])
+        if recipe.doses:
+            common, own = recipe.dose_name, [number_text(dose) for dose in recipe.doses]
+        names = ("BASE", *own) if self.paired else tuple(own)
+        unit = f", {metric.unit}" if metric.unit else ""
         columns = [self.base, *self.values] if self.paired else list(self.values)
         table = Table(
-            caption=f"Prompt by prompt{'' if len(shown) == len(recipe.prompts) else f', the first {len(shown)}'}",
+            caption=f"{metric.label}{unit}, prompt by prompt"
+            + ("" if len(shown) == len(recipe.prompts) else f", the first {len(shown)}")
+            + (f"; the columns are `{common}`" if common else ""),
             columns=("prompt", *names),
             rows=tuple(
-                (shorten(safe(recipe.prompts[i]), 40), *(metric.text(_mean(c[i])) for c in columns)) for i in shown
+                (
+                    shorten(safe(recipe.prompts[i]), PROMPT_CELLS if len(names) <= CROWDED else 22),
+                    *(metric.text(_mean(c[i])).removesuffix(f" {metric.unit}") for c in columns),
+                )
+                for i in shown
             ),
         )
         return Document(
             blocks=(
                 Heading(text="Trials"),
-                Text(text=self.sentence()),
                 Figure(picture=self._picture(title), name="trials"),
                 table,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from ..metrics import METRICS, Metric, metric_named
 from ..show.blocks import Block, Code, Document, Figure, Heading, Points, Strip, Table, Text
@@ -42,34 +43,33 @@ def lab_document(lab: Lab, result: LabResult) -> Document:
     c = result.comparison
     row = lab.hero % len(c.tweaks)
     blocks: list[Block] = [
-        Heading(text=f"Lab {lab.number} · {lab.title}", level=1),
-        Text(text=lab.why),
-        Heading(text="What to know"),
-        Points(items=lab.know),
+        Heading(text=f"Lab {lab.label} · {lab.title}", level=1),
+        *((Text(text=lab.why),) if lab.why else ()),
+        *_list("What to know", lab.know),
         Heading(text="What it says"),
         *_prompt(c),
         _strip(c, None),
-        _strip(c, row),
+        *(_strip(c, each) for each in (range(len(c.tweaks)) if lab.all_rows else (row,))),
     ]
-    if len(c.tweaks) > 1:
+    if len(c.tweaks) > 1 and not lab.all_rows:
         blocks.append(Text(text=f"TWEAK is row {row + 1} of {len(c.tweaks)}.", tone="dim"))
     blocks += [Text(text=note, tone="note") for note in (*result.notes, *_notes(c))]
-    blocks += [Heading(text="The numbers that matter"), _glossed(c, row, lab.numbers)]
+    if lab.numbers:
+        blocks.append(Heading(text="The numbers that matter"))
+        blocks += _every_row(c, lab.numbers) if lab.all_rows else [_glossed(c, row, lab.numbers)]
     for name in lab.pictures:
-        blocks.append(Figure(picture=draw(name, c, row), name=f"{lab.number}-{name.replace('_', '-')}"))
-    blocks += [Heading(text="What to look for"), Text(text=lab.look_for)]
+        blocks.append(Figure(picture=draw(name, c, row), name=f"{lab.label}-{name.replace('_', '-')}"))
+    blocks += [Heading(text="What to look for"), Text(text=lab.look_for)] if lab.look_for else []
     if result.verdicts:
         blocks += [Heading(text="Does it hold?"), Points(items=tuple(v.line for v in result.verdicts))]
     for step in result.steps:
         blocks += step.blocks
     blocks += [
         Text(text=result.takeaway, tone="takeaway"),
-        Heading(text="What to try next"),
-        Points(items=lab.questions, numbered=True),
-        Heading(text="Sources"),
-        Points(items=lab.sources),
+        *_list("What to try next", lab.questions, numbered=True),
+        *_list("Sources", lab.sources),
     ]
-    command = f"invivo run {lab.number}" if c.recipe == lab.experiment else c.recipe.to_cli(c.allowed)
+    command = lab.command if c.recipe == lab.experiment else c.recipe.to_cli(c.allowed)
     return Document(blocks=(*blocks, *_again(c, command)))
 
 
@@ -81,6 +81,11 @@ def result_document(result: LabResult) -> Document:
         learned += [Heading(text="Does it hold?"), Points(items=tuple(v.line for v in result.verdicts))]
     further = [block for step in result.steps for block in step.blocks]
     return Document(blocks=(title, *learned, *further)) + comparison_document(result.comparison)
+
+
+def _list(title: str, items: tuple[str, ...], *, numbered: bool = False) -> list[Block]:
+    """A list under its heading; nothing where there is none."""
+    return [Heading(text=title), Points(items=items, numbered=numbered)] if items else []
 
 
 def _prompt(c: Comparison) -> list[Block]:
@@ -104,9 +109,13 @@ def _strip(c: Comparison, row: int | None) -> Strip:
 
 
 def _notes(c: Comparison) -> list[str]:
-    """The comparison's notes, and each row's with its name where there are several."""
+    """The comparison's notes, and each row's with its name where there are several. What all rows say is said once."""
     named = [(f"`{run.tweak}`", note) for run in c.tweaks for note in run.notes]
-    return [*c.notes, *(note if len(c.tweaks) == 1 or name in note else f"{name}: {note}" for name, note in named)]
+    often = Counter(note for _, note in named)
+    told = [
+        note if len(c.tweaks) == 1 or name in note or often[note] > 1 else f"{name}: {note}" for name, note in named
+    ]
+    return [*c.notes, *dict.fromkeys(told)]
 
 
 def _numbers(c: Comparison) -> Table:
@@ -140,6 +149,17 @@ def _glossed(c: Comparison, row: int, names: tuple[str, ...]) -> Table:
         columns=("", "BASE", "TWEAK", "in words"),
         rows=tuple((m.label, _text(m, c, None), _text(m, c, row), m.gloss) for m in map(metric_named, names)),
     )
+
+
+def _every_row(c: Comparison, names: tuple[str, ...]) -> list[Block]:
+    """The numbers of BASE and of every row, and what they are in words."""
+    chosen = [metric_named(name) for name in names]
+    rows = [("BASE", None), *((str(run.tweak), row) for row, run in enumerate(c.tweaks))]
+    table = Table(
+        columns=("", *(f"{m.label}, {m.unit}" if m.unit else m.label for m in chosen)),
+        rows=tuple((name, *(_text(m, c, row).removesuffix(f" {m.unit}") for m in chosen)) for name, row in rows),
+    )
+    return [table, Points(items=tuple(f"{m.label}: {m.gloss}" for m in chosen))]
 
 
 def _next_tables(c: Comparison) -> list[Table]:

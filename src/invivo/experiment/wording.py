@@ -15,6 +15,8 @@ _DOING = {
     "add": "adding",
     "copy": "copying",
     "set": "setting",
+    "boost": "boosting",
+    "swap": "swapping",
 }
 
 

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from .entry import Entry, Takeaway
 from .post import HEADING, export, folder_for_post, write_post
+from .replay import Replay, again, run_of, runs_in
+from .report import Part, folder_for_report, write_report
 from .store import Journal
 
-__all__ = ["HEADING", "Entry", "Journal", "Takeaway", "export", "folder_for_post", "write_post"]
+__all__ = [
+    "HEADING",
+    "Entry",
+    "Journal",
+    "Part",
+    "Replay",
+    "Takeaway",
+    "again",
+    "export",
+    "folder_for_post",
+    "folder_for_report",
+    "run_of",
+    "runs_in",
+    "write_post",
+    "write_report",
+]

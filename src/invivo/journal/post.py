@@ -13,7 +13,7 @@ import re
 import tempfile
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -84,24 +84,35 @@ def write_post(folder: Path | str, sections: Iterable[Document], takeaways: Iter
     folder = Path(folder)
     path = _free(folder, f"{datetime.now().astimezone():%Y-%m-%d}-{slug(title)}")
     folder_for_post(folder)
-    names: set[str] = set()
+    named = namer()
 
     def figure_path(figure: Figure) -> str:
-        stem = name = f"{path.stem}-{slug(figure.name)}"
-        while name in names:
-            name = f"{stem}-{len(names)}"
-        names.add(name)
+        name = named(f"{path.stem}-{slug(figure.name)}")
         for ending in (".png", ".svg"):
             save(figure.picture, folder / "figures" / f"{name}{ending}")
         return f"figures/{name}.svg"
 
-    texts = [markdown(_below(document), figure_path) for document in sections]
+    texts = [markdown(below(document), figure_path) for document in sections]
     data = "\n".join([front_matter(title), *texts]).encode("utf-8", "backslashreplace")
     if lines := bullets(takeaways):
         at, block = insertion(data, lines)
         data = data[:at] + block + data[at:]
     replace(path, data.replace(b"---\n", b"---\n" + stamp(data), 1))
     return path
+
+
+def namer() -> Callable[[str], str]:
+    """A function that gives each name once: one that it gave before gets a number."""
+    given: set[str] = set()
+
+    def named(stem: str) -> str:
+        name = stem
+        while name in given:
+            name = f"{stem}-{len(given)}"
+        given.add(name)
+        return name
+
+    return named
 
 
 def folder_for_post(folder: Path) -> None:
@@ -204,7 +215,7 @@ def stamp(post: bytes) -> bytes:
     return b"# written by invivo, unedited while its digest is %b\n" % hashlib.sha256(post).hexdigest()[:16].encode()
 
 
-def _below(document: Document) -> Document:
+def below(document: Document) -> Document:
     """A document as a part of the post: a title of its own becomes a section's heading, and so on down."""
     if not any(isinstance(block, Heading) and block.level == 1 for block in document.blocks):
         return document

@@ -1,14 +1,16 @@
 """Lab 05: blank part of every token's vector, and watch how far the language carries.
 
-The dose is the width of the slice. The text to read was written for this lab, so no model can know it by heart.
+The dose is the width of the slice. The texts to read were written for this, so no model can know them by heart.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
-from ..experiment import Claim, Comparison, Experiment, Lab
-from ._words import doing, is_base, measure, parting, row, said, turn
+from ..experiment import Claim, Comparison, Experiment, Lab, Step
+from ..experiment.exhibit import Exhibit, ExhibitRecipe
+from .words import doing, is_base, measure, parting, row, said, turn
 
 STORY = """\
 On the hill above the harbour lived an old woman named Marta, who mended nets for the fishermen. Her kitchen had one \
@@ -28,6 +30,11 @@ and the two of them listened to the storm until it grew tired and went to sleep.
 CONTROL = "scale embed dims 0:192 by 1"
 WIDTHS = (64, 96, 128, 160, 192)  # narrower ones hardly show on a text this short
 SLICES = tuple(f"zero embed dims 0:{width}" for width in WIDTHS)
+
+
+BLANKED = 64  # dimensions set to zero in front of one norm
+SAME_NATS = 1e-3  # float32 arithmetic in another order stays well below this
+DRAWS = 20  # random sets of dimensions that the slice is compared with
 
 
 def perplexities(c: Comparison) -> list[float]:
@@ -76,6 +83,165 @@ def own(c: Comparison) -> str:
     )
 
 
+def curve(shown: Exhibit, name: str) -> list[float]:
+    """A measured curve of the exhibits `slices` and `tied`, BASE first, from narrow to wide: `first`, `table`."""
+    found = {int(k.rpartition("_")[2]): v for k, v in shown.numbers.items() if k.rpartition("_")[0] == name}
+    return [shown.numbers["base"], *(found[width] for width in sorted(found))]
+
+
+def climbs(values: list[float]) -> bool:
+    """Whether each is above the one before."""
+    return all(before < after for before, after in pairwise(values))
+
+
+def worse_everywhere(shown: Exhibit) -> bool:
+    """Whether the widest slice made every text more surprising."""
+    widest = max(int(k.rpartition("_")[2]) for k in shown.numbers if k.startswith("worse_"))
+    return shown.numbers[f"worse_{widest}"] == shown.numbers["texts"]
+
+
+def like_random(shown: Exhibit) -> bool:
+    """Whether random dimensions raise perplexity, too: more than half as much as the first ones do, on a log scale."""
+    n = shown.numbers
+    (first,) = (v for k, v in n.items() if k.startswith("first_") and k.count("_") == 1)
+    (mean,) = (v for k, v in n.items() if k.startswith("random_") and k.count("_") == 1)
+    return mean > 0 and math.log(mean / n["base"]) > 0.5 * math.log(first / n["base"]) > 0
+
+
+def half(e: Experiment) -> ExhibitRecipe:
+    """The first half of the dimensions, beside random halves."""
+    return ExhibitRecipe(name="slices", settings={"part": 0.5, "draws": DRAWS}, **e.on)
+
+
+STEPS = (
+    Step(
+        name="pieces",
+        title="What the model gets to see of your prompt",
+        text=(
+            "The joins that make tokens of the prompt, replayed from the tokenizer's own rules. Rules are numbered in "
+            "the order in which they were learned: a low number is a pair that was common in the text the tokenizer "
+            "was trained on. The ids in the second table are all that the model is given."
+        ),
+        recipe=lambda e: ExhibitRecipe(name="pieces", settings={"prompt": e.prompt}, **e.on),
+        claims=(
+            Claim(
+                text="Every join takes one piece away: pieces at the start less joins are the tokens.",
+                exact=True,
+                holds=lambda x: (
+                    "joins" not in x.numbers or x.numbers["starts"] - x.numbers["joins"] == x.numbers["plain_tokens"]
+                ),
+            ),
+        ),
+    ),
+    Step(
+        name="rows",
+        title="What an id stands for",
+        text=(
+            "Each id picks a row of the embedding table. The numbers of one row say little by themselves. Compare rows "
+            "and they do: tokens used alike have rows that point the same way. The cosine of two rows is 1 where they "
+            "point the same way and 0 where they have nothing to do with each other."
+        ),
+        recipe=lambda e: ExhibitRecipe(name="embedding", settings={"prompt": e.prompt}, **e.on),
+        claims=(
+            Claim(
+                text="The nearest row is much nearer than two rows taken at random (at least three times the cosine).",
+                holds=lambda x: x.numbers["cosine"] >= 3 * x.numbers["usual"],
+            ),
+        ),
+    ),
+    Step(
+        name="norm",
+        title="What a block reads is not quite the vector",
+        text=(
+            "In front of attention and MLP stands a norm. Here it is at work on the last token's vector: shifted and "
+            "rescaled to a fixed spread, then multiplied by one learned number for each dimension. So a block cannot "
+            "tell a long vector from a short one. Below the table, a quarter of the vector is blanked in front of "
+            "this norm: see what becomes of the rest."
+        ),
+        recipe=lambda e: ExhibitRecipe(
+            name="norm", settings={"prompt": e.prompt, "layer": 1, "blank": BLANKED}, **e.on
+        ),
+        claims=(
+            Claim(
+                text="Before its learned scale, the vector has standard deviation 1, to one part in a hundred.",
+                holds=lambda x: abs(x.numbers["sd_bare"] - 1) < 0.01,
+            ),
+            Claim(
+                text="Blank a part of it, and the rest comes out louder.",
+                holds=lambda x: x.numbers.get("louder", 0.0) > 1,
+            ),
+        ),
+    ),
+    Step(
+        name="dose",
+        title="How much can it lose?",
+        text=(
+            "One story is one case. Here are eight short texts, by a letter-writer, a fisherman's neighbour, a teller "
+            "of fairy tales. For each width the mean over all of them, with an interval: how far that mean would "
+            "wander if other texts like these were read. How much goes before it shows at all?"
+        ),
+        recipe=lambda e: ExhibitRecipe(name="slices", **e.on),
+        claims=(
+            Claim(
+                text="From three eighths of the width on, perplexity rises with width at every step, from above BASE.",
+                holds=lambda x: climbs([curve(x, "first")[0], *curve(x, "first")[3:]]),
+            ),
+            Claim(
+                text="Three quarters of the width gone makes every one of the texts more surprising.",
+                holds=worse_everywhere,
+            ),
+        ),
+    ),
+    Step(
+        name="tied",
+        title="The same slice, cut out of the table itself",
+        text=(
+            "Zeroing an activation changes what flows; zeroing a weight changes the part it flows through. For most "
+            "parts the two come to the same. Not for this one, where the model is tied: a model that scores the next "
+            "token by comparing its last vector with the rows of the very same table reads the blank columns a second "
+            "time, on the way out. Zero the head's input on those dimensions as a second activation, and the "
+            "difference is gone."
+        ),
+        recipe=lambda e: ExhibitRecipe(name="tied", **e.on),
+        claims=(
+            Claim(
+                text="Blanking the table is blanking the way in and, where head and table are one, the way out: the "
+                "same numbers.",
+                exact=True,
+                holds=lambda x: x.numbers.get("apart", 0.0) < SAME_NATS,
+            ),
+            Claim(
+                text="The head is tied to the table, and blanking the table hurts more than blanking the way in.",
+                holds=lambda x: (
+                    x.numbers["tied"] == 1
+                    and all(a > b for a, b in zip(curve(x, "table")[1:], curve(x, "way_in")[1:], strict=True))
+                ),
+            ),
+        ),
+    ),
+    Step(
+        name="real",
+        title="Is it real?",
+        text=(
+            f"Half of the vector, on all eight texts: the first half, beside {DRAWS} halves drawn at random. If the "
+            "first dimensions were special, they would stand outside of what random ones do. If a meaning sat in one "
+            "slot, some draws would be harmless and others a disaster."
+        ),
+        recipe=half,
+        claims=(
+            Claim(
+                text="Blanking half of the vector makes every one of the texts more surprising.",
+                holds=worse_everywhere,
+            ),
+            Claim(
+                text="Random halves hurt, too: on a log scale at least half as much as the first one.",
+                holds=like_random,
+            ),
+        ),
+    ),
+)
+
+
 LAB = Lab(
     number="05",
     name="zero_a_slice_of_token_embeddings",
@@ -89,16 +255,16 @@ LAB = Lab(
     ),
     know=(
         "Tokens: text is cut into pieces from a fixed list: whole common words, parts of rarer ones, single bytes "
-        "where nothing else fits. The blank before a word belongs to its token. "
-        'Try `invivo tokens "Once upon a time"`.',
+        "where nothing else fits. The blank before a word belongs to its token.",
         "BPE (byte-pair encoding) makes that list: start from the 256 bytes, join the pair of neighbours that occurs "
-        "most often into a new entry, and repeat. fruitfly stops at 8,192 entries.",
+        "most often into a new entry, and repeat. Each join is a rule, and the rules are kept: cutting a new text is "
+        "applying them in the order in which they were learned. fruitfly stops at 8,192 entries.",
         "The embedding matrix (`wte` in GPT-2) has one row per token, as wide as the model: 256 numbers in fruitfly. "
         "Training places tokens that are used alike near each other, and a meaning is a direction across many slots, "
-        "seldom one slot. GPT-2 uses the same table again at the very end to score the next token; this tweak blanks "
-        "only the way in.",
+        "seldom one slot. GPT-2 uses the same table again at the very end to score the next token (tied weights); "
+        "this tweak blanks only the way in.",
         "The residual stream is the running sum that starts as token row plus position row. Each block reads it and "
-        "adds its own output, so a slot blanked at the bottom can be written again higher up.",
+        "adds its own output, so a slot blanked at the bottom can be written again higher up. Lab 07 looks at it.",
         "Layer norm stands before attention and before the MLP of each block: it shifts the vector to mean 0, "
         "rescales it to variance 1, then applies a learned scale and shift. Blank part of the vector, and what is "
         "left gets louder.",
@@ -147,12 +313,19 @@ LAB = Lab(
         "Does a sentence recover once it is under way? Blank the prompt only: "
         '`invivo run 05 --tweak "zero embed dims 0:192 during prompt"`.',
     ),
+    steps=STEPS,
     hero=-3,
     sources=(
         "Sennrich, Haddow & Birch 2016, Neural Machine Translation of Rare Words with Subword Units (BPE), "
         "arXiv:1508.07909",
         "Radford et al. 2019, Language Models are Unsupervised Multitask Learners (GPT-2, bytes as the alphabet)",
         "Ba, Kiros & Hinton 2016, Layer Normalization, arXiv:1607.06450",
+        "Press & Wolf 2017, Using the Output Embedding to Improve Language Models (one table at both ends), "
+        "arXiv:1608.05859",
+        "Mikolov, Yih & Zweig 2013, Linguistic Regularities in Continuous Space Word Representations (meanings as "
+        "directions), aclanthology.org/N13-1090",
+        "Mu & Viswanath 2018, All-but-the-Top (why the mean row is taken off), arXiv:1702.01417",
+        "Efron 1979, Bootstrap Methods: Another Look at the Jackknife (the intervals), doi:10.1214/aos/1176344552",
         "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (the residual stream), "
         "transformer-circuits.pub/2021/framework",
     ),

@@ -6,11 +6,30 @@ Only the decoder is tweaked, so KL is 0 in every row: what differs is what was p
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
-from ..experiment import Claim, Comparison, Experiment, Lab
-from ._words import ROUNDING_NATS, doing, is_base, measure, parting, row, said, turn
+from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step
+from ..experiment.exhibit import Exhibit, ExhibitRecipe
+from ..experiment.trials import Trials, TrialsRecipe
+from ..tweaks import Stack
+from .words import (
+    OPENINGS,
+    ROUNDING_NATS,
+    decoders,
+    doing,
+    is_base,
+    is_greedy,
+    measure,
+    numbered,
+    parting,
+    row,
+    said,
+    turn,
+)
 
 COLD, WARM, HOT = "set temperature 0", "set temperature 0.7 + set top_k 40", "set temperature 1.2 + set top_k 40"
+HEATS = (0.4, 0.8, 1.2, 1.6)
+NEAR_ZERO = (0.0, 0.001, 0.1, 1.0)
 
 
 def takeaway(c: Comparison) -> str:
@@ -27,6 +46,39 @@ def takeaway(c: Comparison) -> str:
         f"{said('said', likely)}) and repeat itself {how_often} ({said('distinct_2', varied_now)} of its pairs of "
         f"tokens are distinct; BASE {said('distinct_2', varied)})."
     )
+
+
+def trials(e: Experiment, metric: str, heats: tuple[float, ...], tokens: int, filtered: str = "") -> TrialsRecipe:
+    """The same number at several temperatures, on the reader's prompt and others, with two dice each."""
+    return TrialsRecipe(
+        prompts=(e.prompt, *OPENINGS[:5]),
+        tweaks=tuple(Stack.of(f"set temperature {heat}{filtered}") for heat in heats),
+        metric=metric,
+        seeds=2,
+        doses=heats,
+        dose_name="temperature",
+        decoding=e.decoding.model_copy(update={"max_new_tokens": min(tokens, e.decoding.max_new_tokens)}),
+        seed=e.seed,
+        **e.on,
+    )
+
+
+def cold_keeps_one(shown: Exhibit) -> bool:
+    """Whether temperature 0 leaves a single token."""
+    kept = numbered(shown, "kept")
+    return all(kept[n] == 1 for n, heat in numbered(shown, "t").items() if heat == 0)
+
+
+def heat_flattens(shown: Exhibit) -> bool:
+    """Whether a hotter row gives the likeliest token less, and leaves more entropy."""
+    heat, top, spread = (numbered(shown, name) for name in ("t", "top", "entropy"))
+    rows = sorted(heat, key=heat.__getitem__)
+    return all(top[a] > top[b] and spread[a] < spread[b] for a, b in pairwise(rows))
+
+
+def means(t: Trials) -> list[float]:
+    """The rows' means, in their order."""
+    return [t.mean(n).mean for n in range(len(t.values))]
 
 
 LAB = Lab(
@@ -94,6 +146,86 @@ LAB = Lab(
         Claim(
             text="Greedy repeats itself more: fewer of its pairs of tokens are distinct than at 1.2.",
             holds=lambda c: measure(c, "distinct_2") < measure(c, "distinct_2", HOT),
+        ),
+    ),
+    steps=(
+        Step(
+            name="choices",
+            title="What does heat do to one choice?",
+            text=(
+                "The distribution over the very next token, before and after. Temperature 0 leaves one token. Above 0 "
+                "every temperature keeps the order of the tokens and changes the gaps; top-k then cuts the tail. The "
+                "last bar holds all other tokens together."
+            ),
+            recipe=lambda e: ExhibitRecipe(
+                name="choices",
+                settings={"prompt": e.prompt, "rows": [str(stack) for stack in decoders(e)] or [COLD, WARM, HOT]},
+                **e.on,
+            ),
+            claims=(
+                Claim(text="Temperature 0 leaves one token to choose from.", exact=True, holds=cold_keeps_one),
+                Claim(
+                    text="The hotter the row, the less the likeliest token gets, and the more entropy is left.",
+                    holds=heat_flattens,
+                ),
+            ),
+        ),
+        Step(
+            name="cold",
+            title="Does cold sampling become greedy?",
+            text=(
+                "How many texts differ from greedy's, from temperature 0 to 1, without any filter. At 0 there is "
+                "nothing to draw; at 0.001 only a token within a few thousandths of a nat "
+                "of the leader has a chance."
+            ),
+            recipe=lambda e: trials(e, "differs", NEAR_ZERO, 16),
+            claims=(
+                Claim(
+                    text="At temperature 0 no text differs from greedy's, on any prompt with any dice.",
+                    exact=True,
+                    holds=lambda t: not is_greedy(t.recipe) or means(t)[0] == 0,
+                ),
+                Claim(
+                    text="At 0.001 at most one text in five differs, at 1 at least four in five.",
+                    holds=lambda t: means(t)[1] <= 0.2 and means(t)[-1] >= 0.8,
+                ),
+            ),
+        ),
+        Step(
+            name="variety",
+            title="Does variety rise with the heat?",
+            text="The share of neighbouring pairs of tokens that do not repeat, with top-k 40. BASE is greedy.",
+            recipe=lambda e: trials(e, "distinct_2", HEATS, 40, " + set top_k 40"),
+            claims=(
+                Claim(
+                    text="At 1.2 and at 1.6 texts are more varied than greedy's, on average.",
+                    holds=lambda t: min(means(t)[2:]) > t.mean(None).mean,
+                ),
+                Claim(
+                    text="Variety is higher at 1.6 than at 0.4.",
+                    holds=lambda t: means(t)[-1] > means(t)[0],
+                ),
+            ),
+        ),
+        Step(
+            name=REAL,
+            title="Is it real?",
+            text=(
+                "One hot text that the model finds unlikely may be bad luck. Here are several prompts, with two dice "
+                "each: how likely does the model find its own words, temperature by temperature? The same dice are "
+                "thrown at every temperature, so that heat is all that differs."
+            ),
+            recipe=lambda e: trials(e, "said", HEATS, 24, " + set top_k 40"),
+            claims=(
+                Claim(
+                    text="The hotter, the less likely: the mean log-probability falls at every step of temperature.",
+                    holds=lambda t: all(before > after for before, after in pairwise(means(t))),
+                ),
+                Claim(
+                    text="At 1.2 it is below greedy's on every prompt.",
+                    holds=lambda t: t.lower(2) == len(t.recipe.prompts),
+                ),
+            ),
         ),
     ),
     questions=(

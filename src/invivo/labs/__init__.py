@@ -6,7 +6,9 @@ adding one: every surface asks `all_labs`. Nothing here runs a lab, and nothing 
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
+import re
 from functools import cache
 from importlib import import_module
 
@@ -82,8 +84,17 @@ SECTIONS: tuple[Section, ...] = tuple(
 @cache
 def all_labs() -> tuple[Lab, ...]:
     """Every lab, section by section. Raises InvivoError for a file that is no lab."""
-    files = (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    return tuple(sorted(map(_lab_in, files), key=lambda lab: (lab.section, lab.number)))
+    return tuple(sorted(map(_lab_in, lab_files()), key=lambda lab: (lab.section, lab.number)))
+
+
+def lab_files() -> list[str]:
+    """The names of the files that hold labs, without their ending."""
+    return [module.name for module in pkgutil.iter_modules(__path__) if re.match(r"\d\d_", module.name)]
+
+
+def aliases() -> dict[str, Lab]:
+    """Every name that a lab of the guide answers to."""
+    return {alias: lab for lab in all_labs() for alias in lab.aliases}
 
 
 def lab_named(text: str) -> Lab:
@@ -91,11 +102,17 @@ def lab_named(text: str) -> Lab:
 
     Case does not count, and a hyphen is an underscore. Raises UnknownName with the nearest spelling.
     """
-    names = {alias: lab for lab in all_labs() for alias in lab.aliases}
+    names = aliases()
     word = text.strip().lower().replace("-", "_")
     if word not in names:
         raise unknown("lab", text, names, LISTED_BY)
     return names[word]
+
+
+def source_of(lab: Lab) -> str:
+    """The text of the file that defines a lab of the guide."""
+    file = next(name for name in lab_files() if name in lab.aliases)
+    return inspect.getsource(import_module(f"{__name__}.{file}"))
 
 
 def _lab_in(file: str) -> Lab:
@@ -107,4 +124,14 @@ def _lab_in(file: str) -> Lab:
     return lab
 
 
-__all__ = ["LISTED_BY", "QUICKSTART", "SECTIONS", "Section", "all_labs", "lab_named"]
+__all__ = [
+    "LISTED_BY",
+    "QUICKSTART",
+    "SECTIONS",
+    "Section",
+    "aliases",
+    "all_labs",
+    "lab_files",
+    "lab_named",
+    "source_of",
+]

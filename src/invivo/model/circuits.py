@@ -20,6 +20,9 @@ GIFT = "When Mary and John went to the store, John gave a drink to", " Mary"
 CAPITAL, OTHER_CAPITAL = "The capital of England is", ("The capital of France is", " Paris")
 
 
+FAINT = 0.1  # attention
+
+
 @dataclass(frozen=True)
 class Role:
     """What a head can do in a circuit: its sign in the drawing, in words, and where to watch it."""
@@ -79,8 +82,11 @@ ROLES = (
 
 
 def ranked(fly: Organism, role: Role) -> list[Head]:
-    """The heads of a role, best first; a head whose loss helps the answer comes last."""
-    heads: tuple[Head, ...] = getattr(fly.circuits, role.key)
+    """The heads of a role, best first; a head whose loss helps the answer comes last. One that gives next to none
+    of its attention to what the role is about does not have it.
+    """
+    every: tuple[Head, ...] = getattr(fly.circuits, role.key)
+    heads = [head for head in every if role.key == "indirect" or head.value >= FAINT]
     return sorted(heads, key=lambda head: head.value, reverse=role.key != "indirect")
 
 

@@ -1,12 +1,15 @@
-"""A document as an HTML fragment that needs nothing else: its own style, light and dark, and figures as SVG inside.
+"""A document as an HTML fragment or page that needs nothing else: its style, light and dark, and figures as SVG inside.
 
 Everything that comes from a prompt or a model goes through `html.escape`, in text and in attributes alike; there is no
-script, no link and no address in what is written, so a notebook or a mail shows it as it is.
+script and no address in what is written, so a notebook or a mail shows it as it is. A page has links, all of them to
+its own parts, and forbids the browser to load anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Stroke, Table, Text
 from .palette import BASE, EMPTY, FAINT, GRID, INK, INKS, PAPER, TWEAK
@@ -50,6 +53,7 @@ STYLE = f"""
 .invivo th {{ color: var(--faint); vertical-align: bottom; }}
 .invivo .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 .invivo figure {{ margin: 1em 0; }} .invivo svg {{ max-width: 100%; height: auto; }}
+.invivo .wide {{ overflow-x: auto; }}
 .invivo summary {{ color: var(--faint); font-size: .9em; cursor: pointer; }}
 .invivo svg .paper {{ fill: none; }} .invivo svg text.ink {{ fill: var(--ink); }}
 .invivo svg text.faint {{ fill: var(--faint); }} .invivo svg .empty {{ fill: var(--empty); }}
@@ -57,12 +61,65 @@ STYLE = f"""
 .invivo svg .base {{ fill: var(--base); }} .invivo svg polyline.base {{ fill: none; stroke: var(--base); }}
 .invivo svg .tweak {{ fill: var(--tweak); }} .invivo svg polyline.tweak {{ fill: none; stroke: var(--tweak); }}
 """
+PAGE_STYLE = f"""
+html {{ background: {PAPER}; color-scheme: light dark; -webkit-text-size-adjust: 100%; }}
+body {{ margin: 0; }} main {{ max-width: 48.5rem; margin: 0 auto; padding: 1rem 0 4rem; }}
+.invivo {{ border-radius: 0; max-width: none; }} .invivo + .invivo {{ border-top: 1px solid var(--grid); }}
+.invivo h2 {{ font-size: 1.7em; }} .invivo li {{ margin: .25em 0; }} .invivo svg {{ display: block; }}
+.invivo th, .invivo td {{ overflow-wrap: break-word; }}
+.invivo a {{ color: inherit; text-decoration-color: var(--tweak); text-underline-offset: .2em; }}
+@media (prefers-color-scheme: dark) {{ html {{ background: #17191c; }} }}
+@media (max-width: 40rem) {{ .invivo {{ padding: 1rem; }} .invivo .strip {{ grid-template-columns: 1fr; }}
+  .invivo .wide svg {{ width: 36rem; max-width: none; }} .invivo ul, .invivo ol {{ padding-left: 1.4em; }}
+  .invivo th, .invivo td {{ padding-right: .7em; }} }}
+@media print {{ .invivo {{ break-before: page; }} .invivo figure {{ break-inside: avoid; }} }}
+"""
+
+
+class Part(NamedTuple):
+    """A part of a report."""
+
+    name: str
+    """A word for it in addresses and file names."""
+    title: str
+    """Its line in the contents."""
+    document: Document
+    """What it shows."""
+    run: str = ""
+    """What was run and what came out, as JSON: it goes into the page unseen, so that `invivo replay` can read it."""
+
+
+RUN = '<template class="invivo-run">'
 
 
 def fragment(document: Document) -> str:
     """The document as one `<section>` with its `<style>`."""
-    blocks = "\n".join(map(_block, document.blocks))
-    return f'<section class="invivo">\n<style>{STYLE}</style>\n{blocks}\n</section>\n'
+    return f'<section class="invivo">\n<style>{STYLE}</style>\n{_blocks(document)}\n</section>\n'
+
+
+def page(title: str, parts: Sequence[Part], opening: Document | None = None) -> str:
+    """The parts as one page that opens offline, after an opening and, where there are several, their contents."""
+    sections = [
+        f'<section class="invivo" id="{escape(p.name)}">\n{_blocks(p.document)}\n</section>'
+        + (f"\n{RUN}{escape(p.run)}</template>" if p.run else "")
+        for p in parts
+    ]
+    if opening is not None or len(parts) > 1:
+        lines = "".join(f'<li><a href="#{escape(p.name)}">{_text(p.title)}</a></li>' for p in parts)
+        nav = f"\n<nav><h3>Contents</h3><ol>{lines}</ol></nav>" if len(parts) > 1 else ""
+        sections.insert(0, f'<section class="invivo">\n{_blocks(opening or Document(blocks=()))}{nav}\n</section>')
+    body = "\n".join(sections)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>{STYLE}{PAGE_STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _blocks(document: Document) -> str:
+    return "\n".join(map(_block, document.blocks))
 
 
 def _block(block: Block) -> str:
@@ -82,7 +139,8 @@ def _block(block: Block) -> str:
         case Figure():
             table = _table(table_of(block.picture).model_copy(update={"caption": ""}))
             return (
-                f"<figure>{svg(block.picture)}<figcaption>{_paragraph(block.picture.summary)}</figcaption>\n"
+                f'<figure><div class="wide">{svg(block.picture)}</div>'
+                f"<figcaption>{_paragraph(block.picture.summary)}</figcaption>\n"
                 f"<details><summary>the numbers</summary>{table}</details></figure>"
             )
         case Code():
@@ -142,6 +200,6 @@ def _table(table: Table) -> str:
 
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
     return (
-        f"<table>{caption}<thead>{row(table.columns, 'th')}</thead>"
-        f"<tbody>{''.join(row(r, 'td') for r in table.rows)}</tbody></table>"
+        f'<div class="wide"><table>{caption}<thead>{row(table.columns, "th")}</thead>'
+        f"<tbody>{''.join(row(r, 'td') for r in table.rows)}</tbody></table></div>"
     )

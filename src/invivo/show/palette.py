@@ -14,6 +14,7 @@ from ..pictures import Heatmap, Series
 PAPER, INK, FAINT, GRID, EMPTY = "#fdfcfa", "#22262b", "#646b75", "#e4e1da", "#efede8"
 BASE, TWEAK = "#5b7690", "#d9730d"
 OTHERS = ("#7b5aa6", "#2f8f83", "#a8456b", "#8a7a1f")
+MORE = ("#3d6dcc", "#5f8a2c", "#c2489b", "#555f6b")  # where that is not enough: a curve a layer
 INKS = dict(zip(("one", "two", "three", "four"), OTHERS, strict=True))  # of a drawing
 AMOUNT = ("#f1f4f7", "#8fb0cc", "#3d6d99", "#12304d")  # nothing to much
 SIGNED = ("#123f6b", "#6f9dc6", "#f4f2ee", "#eda55d", "#a34a00")  # below zero to above
@@ -21,7 +22,7 @@ SIGNED = ("#123f6b", "#6f9dc6", "#f4f2ee", "#eda55d", "#a34a00")  # below zero t
 
 def colours(series: Iterable[Series]) -> list[str]:
     """One colour a series, by its role."""
-    others = iter(OTHERS * 8)
+    others = iter((*OTHERS, *MORE) * 8)
     return [BASE if s.role == "base" else TWEAK if s.role == "tweak" else next(others, FAINT) for s in series]
 
 

@@ -101,12 +101,12 @@ def defaults() -> Layer:
 
 def lab_layer(lab: Lab) -> Layer:
     """What a lab says about itself. It outranks a config's general settings, because it is what makes the lab."""
-    return flatten(lab.experiment.model_dump(exclude_unset=True), f"lab {lab.number}")
+    return flatten(lab.experiment.model_dump(exclude_unset=True), f"lab {lab.label}")
 
 
 def outcome(config: Config, flags: Layer, lab: Lab | None = None) -> Layer:
     """All layers merged, in order."""
-    own = {} if lab is None else lab_layer(lab) | config.labs.get(lab.number, {})
+    own = {} if lab is None else lab_layer(lab) | config.labs.get(lab.label, {})
     return defaults() | config.values | own | flags
 
 
@@ -137,9 +137,9 @@ def read_config(path: Path | None = None) -> Config:
         try:
             layer, known = values, GENERAL
             if keys[0] == "labs":
-                from ..labs import lab_named
+                from ..labs.own import label_named
 
-                layer, known, keys = labs.setdefault(lab_named(keys[1]).number, {}), OF_EXPERIMENT, keys[2:]
+                layer, known, keys = labs.setdefault(label_named(keys[1]), {}), OF_EXPERIMENT, keys[2:]
             key = key_named(".".join(keys), known)
             if key in layer:
                 raise BadText(f"{key} is given twice, first at {layer[key].source}")

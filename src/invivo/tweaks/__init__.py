@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from .activation import Activation, Add, Copy, Mean, Noise, Scale, Zero
+from .activation import Activation, Add, AddSd, Copy, Mean, Noise, RelativeNoise, Scale, Zero
 from .base import LISTED_BY, Stack, Tweak, read_tweak
-from .decoding import Decoding, DecodingTweak, LogitBias, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
+from .decoding import Decoding, DecodingTweak, LogitBias, SetBeams, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
 from .paths import Receiver, Send
+from .positions import Boost, Positional, Sinusoids
 from .steering import Directed, Project, Steer
 
 __all__ = [
     "LISTED_BY",
     "Activation",
     "Add",
+    "AddSd",
+    "Boost",
     "Copy",
     "Decoding",
     "DecodingTweak",
@@ -19,15 +22,19 @@ __all__ = [
     "LogitBias",
     "Mean",
     "Noise",
+    "Positional",
     "Project",
     "Receiver",
+    "RelativeNoise",
     "Scale",
     "Send",
+    "SetBeams",
     "SetGreedy",
     "SetSeed",
     "SetTemperature",
     "SetTopK",
     "SetTopP",
+    "Sinusoids",
     "Stack",
     "Steer",
     "Tweak",

@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from ..errors import BadText
 from ..sites import APlace, Indices
-from ..spec import Name, Number, Spelling, Whole
+from ..spec import Name, Number, Quoted, Spelling, Whole
 from .base import Family, Tweak, When
 
 if TYPE_CHECKING:
@@ -34,8 +34,16 @@ class Here(Protocol):
         """For `copy` and `mean`: the values to put here, from the run the tweak names."""
         ...
 
+    def spread(self) -> Tensor:
+        """For `add … sd`: each unit's standard deviation, of size 1 along positions."""
+        ...
+
     def direction(self) -> Tensor:
         """For tweaks along a direction: its numbers for the selected units (width,), the last axis of the values."""
+        ...
+
+    def positions(self) -> list[int]:
+        """The absolute positions of the values."""
         ...
 
 
@@ -140,6 +148,30 @@ class Add(Activation):
         return ("shift", self.amount) if self.everywhere else None
 
 
+class AddSd(Activation):
+    """Add so many standard deviations to each value: sizes differ from neuron to neuron, and this makes them alike.
+
+    The standard deviation is the unit's own in BASE, over a hundred short sentences that come with invivo
+    (`invivo.tweaks.sentences`), or over a text given in quotes; a text's first token is left out, because many models
+    treat it unlike all others.
+    """
+
+    form: ClassVar[str] = "add {amount} sd to {place}[ from {text}][ during {during}]"
+    amount: Number
+    """How many standard deviations; 0 changes nothing, negative ones lead the other way."""
+    text: Quoted | None = None
+    """The text that the standard deviation is taken over, in quotes; invivo's sentences when left out."""
+
+    def change(self, old: Tensor, here: Here) -> Tensor:
+        return old + self.amount * here.spread()
+
+    @model_validator(mode="after")
+    def _has_a_spread(self) -> AddSd:
+        if self.place.site in ("scores", "pattern"):
+            raise BadText(f"{self.place.site} is as wide as the text is long, so it has no standard deviation")
+        return self
+
+
 class Noise(Activation):
     """Add Gaussian noise of a given standard deviation. The same seed gives the same noise at a place and position."""
 
@@ -157,6 +189,18 @@ class Noise(Activation):
         if self.sigma < 0:
             raise BadText(f"a standard deviation is not negative: {self.sigma}")
         return self
+
+
+class RelativeNoise(Noise):
+    """Add to each vector a random one so many times as long: noise that means the same at every place and model."""
+
+    form: ClassVar[str] = "add relative noise {sigma} to {place}[ seed {seed}][ during {during}]"
+    sigma: Number
+    """Length of the random vector, in lengths of the vector that is there."""
+
+    def change(self, old: Tensor, here: Here) -> Tensor:
+        dice = here.normal(self.seed)
+        return old + dice * (self.sigma * old.norm(dim=-1, keepdim=True) / dice.norm(dim=-1, keepdim=True))
 
 
 ENDS = Spelling("ends", str.lower, str, "ends", "ends")

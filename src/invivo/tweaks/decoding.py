@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from pydantic import Field, model_validator
@@ -12,6 +13,8 @@ from pydantic import Field, model_validator
 from ..errors import BadText, OutOfRange
 from ..spec import Number, Quoted, Spec, Whole
 from .base import Family, Tweak
+
+MOST_BEAMS = 64  # each is a row of the batch, with a cache of its own
 
 
 class Decoding(Spec):
@@ -25,6 +28,8 @@ class Decoding(Spec):
     """Keep the k likeliest tokens; 0 keeps all."""
     top_p: Number = 1.0
     """Keep the fewest tokens whose probability reaches p; 1 keeps all."""
+    num_beams: int = Field(default=1, ge=1, le=MOST_BEAMS)
+    """Search for the likeliest text with as many drafts side by side (beam search); 1 is none."""
     max_new_tokens: int = Field(default=40, ge=0)
     """How many tokens to generate."""
 
@@ -34,11 +39,16 @@ class Decoding(Spec):
             raise OutOfRange(f"temperature {self.temperature} is negative", hint="0 is greedy, 1 the model's own")
         if not 0 < self.top_p <= 1:
             raise OutOfRange(f"top_p {self.top_p} is outside (0, 1]", hint="1 keeps every token")
+        if self.num_beams > 1 and not self.greedy:
+            raise BadText(
+                f"{self.num_beams} beams search for the likeliest text, sampling draws one: they cannot be combined",
+                hint="leave out the sampling, or the beams",
+            )
         return self
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is taken."""
+        """Whether nothing is left to chance: the likeliest token is taken, or beams search for the likeliest text."""
         return not self.do_sample or self.temperature == 0
 
 
@@ -68,7 +78,20 @@ class SetGreedy(DecodingTweak):
     form: ClassVar[str] = "set greedy"
 
     def settings(self) -> dict[str, object]:
-        return {"do_sample": False}
+        return {"do_sample": False, "num_beams": 1}
+
+
+class SetBeams(DecodingTweak):
+    """Search for the likeliest text with several drafts side by side; 1 is greedy. The score is the plain sum of
+    log-probabilities, without a length penalty (beam search: Lowerre 1976; Graves 2012).
+    """
+
+    form: ClassVar[str] = "set beams {num_beams}"
+    num_beams: Whole
+    """How many drafts."""
+
+    def settings(self) -> dict[str, object]:
+        return {"do_sample": False, "num_beams": self.num_beams}
 
 
 class SetTemperature(DecodingTweak):
@@ -79,7 +102,7 @@ class SetTemperature(DecodingTweak):
     """Divides the logits."""
 
     def settings(self) -> dict[str, object]:
-        return {"do_sample": self.temperature > 0, "temperature": self.temperature}
+        return {"do_sample": self.temperature > 0, "temperature": self.temperature, "num_beams": 1}
 
 
 class SetTopK(DecodingTweak):
@@ -90,7 +113,7 @@ class SetTopK(DecodingTweak):
     """How many; 0 is all."""
 
     def settings(self) -> dict[str, object]:
-        return {"do_sample": True, "top_k": self.top_k}
+        return {"do_sample": True, "top_k": self.top_k, "num_beams": 1}
 
 
 class SetTopP(DecodingTweak):
@@ -101,7 +124,7 @@ class SetTopP(DecodingTweak):
     """The probability to reach."""
 
     def settings(self) -> dict[str, object]:
-        return {"do_sample": True, "top_p": self.top_p}
+        return {"do_sample": True, "top_p": self.top_p, "num_beams": 1}
 
 
 class SetSeed(DecodingTweak):
@@ -119,6 +142,18 @@ class SetSeed(DecodingTweak):
         if self.seed < 0:
             raise BadText(f"a seed is not negative: {self.seed}")
         return self
+
+
+def check_beams(tweaks: Iterable[Tweak]) -> None:
+    """Refuse a row whose own tweaks ask for beams and for another way to choose. Raises BadText."""
+    choosing = [t for t in tweaks if isinstance(t, DecodingTweak) and not isinstance(t, SetSeed)]
+    beams = next((t for t in choosing if isinstance(t, SetBeams)), None)
+    other = next((t for t in choosing if not isinstance(t, SetBeams)), None)
+    if beams is not None and other is not None:
+        raise BadText(
+            f"`{beams}` and `{other}` are two ways to choose, and a row has one",
+            hint="make them two TWEAK rows; beams draw nothing, so there is nothing to filter or to heat",
+        )
 
 
 class LogitBias(Tweak):

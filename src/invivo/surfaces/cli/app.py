@@ -23,8 +23,11 @@ EXPERIMENTS, LOOK, KEEP, SET_UP = "Experiments", "What there is", "What you keep
 ORDER = (
     "quickstart",
     "serve",
+    "guide",
     "labs",
     "run",
+    "copy",
+    "replay",
     "compare",
     "sweep",
     "lens",

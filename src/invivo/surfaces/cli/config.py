@@ -31,9 +31,9 @@ def show(
 
     chosen = None
     if lab is not None:
-        from ...labs import lab_named
+        from ...labs.own import find
 
-        chosen = lab_named(lab)
+        chosen = find(lab)
     wrong: UnknownName | None = None
     try:
         found = read_config(config)

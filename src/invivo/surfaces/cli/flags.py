@@ -88,6 +88,13 @@ FLAGS = {
         Flag(
             "decoding.top_p", "--top-p", float, "Keep the fewest tokens whose probability reaches p; 1 keeps all.", "X"
         ),
+        Flag(
+            "decoding.num_beams",
+            "--beams",
+            int,
+            "Search for the likeliest text with as many drafts side by side (beam search); 1 is none.",
+            "N",
+        ),
         Flag("decoding.max_new_tokens", "--max-new-tokens", int, "How many tokens to generate.", "N"),
         Flag("seed", "--seed", int, "The dice: BASE and TWEAK share them.", "N"),
     )
@@ -128,6 +135,15 @@ AllowRemoteCode = Annotated[
     ),
 ]
 NoJournal = Annotated[bool, typer.Option("--no-journal", metavar="", help="Do not keep the run in the journal.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        show_default=False,
+        help="Write a report into it: Markdown, HTML, the figures, the result as JSON, the recipe.",
+    ),
+]
 Takeaway = Annotated[
     str | None,
     typer.Option(

@@ -65,7 +65,7 @@ def list_(
         (
             e.id,
             e.created[:16].replace("T", " "),
-            f"lab {e.lab[:2]}" if e.lab else e.kind,
+            f"lab {e.lab[:2] if e.lab[:2].isdigit() else e.lab}" if e.lab else e.kind,
             shorten(e.takeaway or e.title, 110),
         )
         for e in entries

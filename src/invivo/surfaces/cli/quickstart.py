@@ -61,7 +61,8 @@ def quickstart(
         if result is not None:
             if not as_json:
                 talk.show(card(lab, result), gap=bool(done))
-            kept.append(Journal().keep(result.comparison, lab=lab.full_name, takeaway=result.takeaway, kind="lab"))
+            entry = Journal().keep(result.comparison, lab=lab.full_name, takeaway=result.takeaway, kind="quickstart")
+            kept.append(entry)
             done.append(result)
         if stopped:
             break

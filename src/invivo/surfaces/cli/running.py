@@ -9,7 +9,10 @@ from . import talk
 from .flags import MODEL, Form
 
 if TYPE_CHECKING:
-    from ...experiment import Comparison, Experiment
+    from pathlib import Path
+
+    from ...experiment import Comparison, Experiment, Lab, LabResult
+    from ...show.blocks import Document
     from ..settings import Config, Layer
 
 
@@ -61,13 +64,36 @@ def recipe_text(experiment: Experiment, form: Form, allow: Sequence[str] = ()) -
     return {"python": experiment.to_python, "cli": experiment.to_cli}[form.value](allow).rstrip("\n")
 
 
-def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None) -> None:
+def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None, kind: str | None = None) -> None:
     """Keep a run in the journal, and tell its name."""
     from ...journal import Journal
 
-    entry = Journal().keep(comparison, lab=lab, takeaway=takeaway or "", kind="lab" if lab else "compare")
+    kind = kind or ("lab" if lab else "compare")
+    entry = Journal().keep(comparison, lab=lab, takeaway=takeaway or "", kind=kind)
     next_step = "" if entry.takeaway else '; `invivo journal add "…"` keeps what you learned from it'
     talk.say(f"kept as {entry.id}{next_step}")
+
+
+def write_lab(folder: Path, lab: Lab, result: LabResult) -> None:
+    """Write a lab's report into a folder, and tell what was written."""
+    from ...journal import Part, run_of, write_report
+    from ...labs.copying import recipe
+
+    name, title = lab.full_name, f"Lab {lab.label} · {lab.title}"
+    files = {f"{name}.json": result.to_json() + "\n", f"{name}.yaml": recipe(lab, result.comparison.recipe)}
+    part = Part(lab.label, title, result.document(lab), run_of(result))
+    told_of(write_report(folder, name, title, [part], files), part.document)
+
+
+def told_of(written: Sequence[Path], *documents: Document) -> None:
+    """Tell which files were written."""
+    figures = sum(len(document.figures) for document in documents)
+    folder = written[0].parent
+    names = ", ".join(path.name for path in written if path.parent == folder)
+    recipes = sum(path.parent != folder for path in written)
+    also = f", {figures} figures as SVG and PNG" if figures else ""
+    also += f", {recipes} recipes" if recipes else ""
+    talk.say(f"wrote {names}{also} into {folder}")
 
 
 def cut_short(interrupt: KeyboardInterrupt) -> Any:

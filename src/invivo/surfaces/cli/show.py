@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
 from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -35,18 +38,20 @@ def show(
 
     if name is None:
         return _list(as_json)
-    exhibit_named(name)
+    kind = exhibit_named(name)
     settings = settled(config, flags)
     model = {key: settings[key].value for key in ("model", "revision", "dtype")}
-    recipe = ExhibitRecipe.of({"name": name, "settings": read(fields or ()), **model})
+    recipe = ExhibitRecipe.of({"name": name, "settings": read(fields or (), kind.settings), **model})
     living = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"looking into {living.name}"):
         result = living.show(recipe)
     return talk.data(result.to_json()) if as_json else talk.show(result.document())
 
 
-def read(fields: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """`layer=2` and the like as plain data. A value is read as YAML, but stays text where that is none."""
+def read(fields: list[str] | tuple[str, ...], known: type[BaseModel] | None = None) -> dict[str, Any]:
+    """`layer=2` and the like as plain data. A value is read as YAML, but stays text where that is none, and where a
+    setting of `known` is text: neuron 3.10 is no number.
+    """
     from ...errors import BadText
     from ...experiment import read_yaml
 
@@ -59,7 +64,9 @@ def read(fields: list[str] | tuple[str, ...]) -> dict[str, Any]:
             plain = read_yaml(value)
         except BadText:
             plain = value
-        found[key.strip()] = plain if type(plain) in (int, float, list) else value
+        setting = None if known is None else known.model_fields.get(key.strip())
+        text_wanted = setting is not None and setting.annotation is str
+        found[key.strip()] = plain if type(plain) in (int, float, list) and not text_wanted else value
     return found
 
 

@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from ...engine.exhibits import all_exhibits
 from ...errors import InvivoError
 from ...experiment import Lab
 from ...experiment.drawings import PICTURES
@@ -56,6 +57,18 @@ def vocabulary() -> dict[str, Any]:
         "metrics": [
             {"name": m.name, "label": m.label, "unit": m.unit, "gloss": m.gloss, "needs": list(m.needs)}
             for m in METRICS.values()
+        ],
+        "exhibits": [
+            {
+                "name": name,
+                "title": kind.title,
+                "what": " ".join((inspect.getdoc(kind.show) or "").split("\n\n")[0].split()),
+                "settings": [
+                    {"name": n, "what": f.description or "", "default": f.get_default(call_default_factory=True)}
+                    for n, f in kind.settings.model_fields.items()
+                ],
+            }
+            for name, kind in all_exhibits().items()
         ],
         "pictures": [{"name": n, "what": (inspect.getdoc(d) or "").splitlines()[0]} for n, d in PICTURES.items()],
     }

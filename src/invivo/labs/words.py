@@ -8,10 +8,27 @@ from __future__ import annotations
 import math
 
 from ..errors import unknown
-from ..experiment import Comparison, TweakRun, wording
+from ..experiment import Comparison, Experiment, TweakRun, wording
+from ..experiment.exhibit import Exhibit
+from ..experiment.trials import TrialsRecipe
 from ..metrics import metric_named
 from ..show.text import quoted, safe
+from ..tweaks import DecodingTweak, LogitBias, SetBeams, Stack
 
+OPENINGS = (  # of stories, to try a lab on more than one prompt
+    "The dog ran to the door and",
+    "It was a cold night, and the wind",
+    "One morning the girl woke up and",
+    "The king called his three sons and said",
+    "In the middle of the forest there was",
+    "She opened the box and found",
+    "The old man sat by the fire and",
+    "When the rain had stopped, the boy",
+    "The ship sailed away from the",
+    "My mother told me that",
+    "At the end of the road stood",
+    "The teacher looked at the children and",
+)
 ROUNDING_NATS = 1e-6  # float32 arithmetic on equal logits stays well below this
 
 
@@ -34,6 +51,11 @@ def is_base(c: Comparison, r: TweakRun) -> bool:
     return r.ids == c.base.ids and max(r.kl_nats) <= ROUNDING_NATS
 
 
+def is_greedy(recipe: Experiment | TrialsRecipe) -> bool:
+    """Whether BASE takes the likeliest token at every step."""
+    return recipe.decoding.greedy and recipe.decoding.num_beams == 1
+
+
 def said(name: str, value: float | None) -> str:
     """A metric's value as people read it."""
     return metric_named(name).text(value)
@@ -44,6 +66,21 @@ def turn(before: float | None, after: float | None, up: str, same: str, down: st
     if before is None or after is None or abs(after - before) <= 0.01 * abs(before):
         return same
     return up if after > before else down
+
+
+def decoders(e: Experiment) -> list[Stack]:
+    """The rows of an experiment that change nothing but how one token is chosen: no activations, no beams."""
+    return [
+        stack
+        for stack in e.tweaks
+        if all(isinstance(t, DecodingTweak | LogitBias) and not isinstance(t, SetBeams) for t in stack)
+    ]
+
+
+def numbered(shown: Exhibit, name: str) -> dict[int, float]:
+    """An exhibit's numbers of that name, which it gives one a row, by the row's number: `kept_1`, `kept_2`."""
+    found = (key.rpartition("_") for key in shown.numbers)
+    return {int(n): shown.numbers[f"{name}_{n}"] for what, _, n in found if what == name and n.isdigit()}
 
 
 def doing(r: TweakRun) -> str:
