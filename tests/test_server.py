@@ -293,3 +293,15 @@ def test_a_kept_run_is_removed_brought_back_moved_and_exported(client: TestClien
         (name,) = [n for n in archive.namelist() if n.endswith(".md")]
         text = archive.read(name).decode()
     assert all(word in text for word in ("first", "second", "third"))
+
+
+@pytest.mark.parametrize("line", ["prepend /etc/hostname", 'steer L1.resid_post with "/tmp/x.safetensors" by 2'])
+def test_a_page_opens_no_files(client: TestClient, model: Model, line: str) -> None:
+    for kind, asked in (
+        ("compare", recipe(model, tweaks=[f"zero head 0.1 + {line}"])),
+        ("lens", {"prompt": "a b", "tweak": line, "model": model.name}),
+        ("trials", {"prompts": ["a b"], "tweaks": [line], "metric": "kl_next", "model": model.name}),
+    ):
+        answer = client.post(f"/api/{kind}", json=asked)
+        assert (answer.status_code, answer.json()["field"]) == (422, "tweaks")
+        assert "the page opens none" in answer.json()["what"]

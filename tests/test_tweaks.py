@@ -66,6 +66,15 @@ FIELDS = {
     "token": st.text(min_size=1),
     "direction": st.one_of(names, st.text().filter(str.isprintable).map(lambda s: f"{s}.safetensors")),
     "strength": numbers,
+    "before": st.text(min_size=1),
+    "after": st.text(min_size=1),
+    "old": st.text(min_size=1),
+    "new": st.text(min_size=1),
+    "template": st.text().filter(lambda s: "{}" not in s).map(lambda s: s.replace("{", "") + "{}"),
+    "file": st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\"'"), min_size=1).map(
+        "./".__add__
+    ),
+    "share": st.floats(0, 1),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -18,9 +19,11 @@ from .. import __version__
 from ..errors import BadText, InvivoError, OutOfRange
 from ..experiment import Comparison, Experiment, LabResult, Recipe, Run, TweakRun
 from ..sites import SITES
-from .decode import NotANumber, Said, generate
+from ..tweaks import ModelTweak, Stack
+from .decode import NotANumber, Said, speak
 from .forward import watched
 from .living import Living
+from .makers import second
 from .packed import packed
 from .reading import Reading, perplexity, read_only
 from .rows import Row, check_effect, prepare
@@ -31,8 +34,20 @@ OnToken = Callable[[list[Said]], None]
 
 def run(living: Living, experiment: Experiment, on_token: OnToken | None = None) -> Comparison:
     """Run an experiment on a model that nobody else is using meanwhile. See `_run`."""
-    with living.alone("compare"), packed(living.hf):
+    made = seconds(living, experiment.tweaks)
+    with ExitStack() as held:
+        for model in (living, *made):
+            held.enter_context(model.alone("compare"))
+            held.enter_context(packed(model.hf))
         return _run(living, as_run(living, experiment), on_token)
+
+
+def seconds(living: Living, stacks: Sequence[Stack]) -> list[Living]:
+    """The models that the stacks make of `living`, each once. Raises whatever their makers raise."""
+    with living.alone("make"):
+        lists = [[t for t in stack if isinstance(t, ModelTweak)] for stack in stacks]
+        found = {id(m): m for m in (second(living, tweaks).living for tweaks in lists if tweaks)}
+    return list(found.values())
 
 
 R = TypeVar("R", bound=Recipe)
@@ -62,13 +77,22 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
             f"{living.name} reads at most {living.anatomy.context:,}",
             hint="shorten the prompt",
         )
-    steps, notes = _room(living, len(prompt), experiment.decoding.max_new_tokens)
-    rows = prepare(living, experiment.tweaks, prompt, prompts, experiment.decoding, experiment.seed)
+    rows = prepare(
+        living, experiment.tweaks, prompt, prompts, experiment.decoding, experiment.seed, text=experiment.prompt
+    )
+    longest = max(len(row.prompt or prompt) for row in rows)
+    if longest + len(target) > living.anatomy.context:
+        raise OutOfRange(
+            f"a TWEAK's prompt and the target together have {longest + len(target):,} tokens; {living.name} reads at "
+            f"most {living.anatomy.context:,}",
+            hint="shorten what it puts into the prompt",
+        )
+    steps, notes = _room(living, longest, experiment.decoding.max_new_tokens)
     said: list[Said] = []
     stopped = False
     try:
         try:
-            for said in generate(living, [prompt] * len(rows), rows, steps):
+            for said in speak(living, prompt, rows, steps):
                 if on_token is not None:
                     on_token(said)
         except KeyboardInterrupt:
@@ -115,7 +139,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
                     kl_nats=tuple(spoken.kl[number]),
                     top_changed=tuple(spoken.top_changed[number]),
                     first_divergence=parted(said[0].ids, said[number].ids),
-                    notes=tuple(quiet.get(number) or _nothing(rows, said, spoken, number)),
+                    notes=(*row.notes, *(quiet.get(number) or _nothing(rows, said, spoken, number))),
                 )
             )
     result = Comparison(
@@ -222,6 +246,7 @@ def parted(base: Sequence[int], tweak: Sequence[int]) -> int | None:
 def where_it_broke(living: Living, broke: NotANumber) -> InvivoError:
     """The error for a row whose logits are NaN: which tweak, and the first place that is no longer finite."""
     row, text = broke.row, broke.ids
+    living = row.living or living
     order = [name for name in SITES if name not in living.anatomy.missing and name not in ("scores", "pattern")]
     places = [(None, n) for n in order if not SITES[n].layered and n in ("embed", "pos_embed")]
     places += [(layer, n) for layer in range(living.anatomy.layers) for n in order if SITES[n].layered]

@@ -20,7 +20,7 @@ from . import dice
 from .beams import Beams
 from .forward import CACHE_NAMES, watched
 from .living import Living
-from .rows import Row
+from .rows import Row, by_model
 
 
 @dataclass
@@ -149,6 +149,29 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
                 mask, owner = mask[order], owned
                 run.lay_out(owner, padding)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def speak(living: Living, prompt: list[int], rows: Sequence[Row], steps: int) -> Iterator[list[Said]]:
+    """`generate` for rows of which some have a model or a prompt of their own: all models take each step in turn."""
+    groups = by_model(living, rows)
+    said = [Said() for _ in rows]
+    running = []
+    for model, numbers in groups:
+        chosen = [rows[n] for n in numbers]
+        for place, row in enumerate(chosen):
+            for action in row.actions:
+                action.row = place
+        running.append((numbers, generate(model, [row.prompt or prompt for row in chosen], chosen, steps)))
+    while running:
+        for numbers, texts in list(running):
+            found = next(texts, None)
+            if found is None:
+                running.remove((numbers, texts))
+                continue
+            for number, one in zip(numbers, found, strict=True):
+                said[number] = one
+        if running:
+            yield said
 
 
 class NotANumber(InvivoError):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import BadText
 from ..experiment.lens import Fit, Lens, LensRecipe, Seen
-from ..tweaks import Activation, Decoding, LogitBias, Stack
+from ..tweaks import Decoding, DecodingTweak, Stack
 from .compare import versions
 from .decode import NotANumber
 from .end import End, residuals
@@ -95,7 +95,7 @@ def _texts(living: Living, tokens: Sequence[int]) -> dict[int, str]:
 
 def _readable(stack: Stack) -> Stack:
     for tweak in stack:
-        if not isinstance(tweak, Activation | LogitBias):
+        if isinstance(tweak, DecodingTweak):
             raise BadText(f"`{tweak}` acts when tokens are chosen", hint="a lens reads the prompt and chooses nothing")
     return stack
 

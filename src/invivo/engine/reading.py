@@ -47,8 +47,26 @@ def perplexity(nats: Sequence[float]) -> float:
 
 
 @torch.no_grad()
-def logits_of(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int) -> Tensor:
-    """Logits (rows, T, V) of every row on the same text of which the first `prompt_length` tokens are the prompt."""
+def logits_of(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int, own: bool = True) -> Tensor:
+    """Logits (rows, T, V) of every row on the same text of which the first `prompt_length` tokens are the prompt.
+
+    A row with a model of its own runs on that one. A row with a prompt of its own reads that in the prompt's place,
+    unless `own` says no; its logits are put where BASE's text ends, and before the first token that it has there they
+    are its first ones: Row.alike says from where on the two can be compared.
+    """
+    if all(row.living is None and (row.prompt is None or not own) for row in rows):
+        return _logits(living, rows, ids, prompt_length)
+    out: list[Tensor] = []
+    for row in rows:
+        prompt = row.prompt if own and row.prompt is not None else ids[:prompt_length]
+        found = _logits(row.living or living, [row], [*prompt, *ids[prompt_length:]], len(prompt))[0]
+        missing = max(0, len(ids) - len(found))
+        out.append(torch.cat((found[:1].expand(missing, -1), found[-(len(ids) - missing) :])))
+    return torch.stack(out)
+
+
+def _logits(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int) -> Tensor:
+    """The same where all rows read the same text on the same model."""
     actions = []
     for place, row in enumerate(rows):
         for action in row.actions:
@@ -86,14 +104,20 @@ class Reading:
                     if bool(torch.isnan(spread).any()):
                         raise NotANumber(rows[number], ids, prompt_length)
                     self.entropy[number] += spread.tolist()
-                    self.kl[number] += (divergence(base, log_probs) if number else torch.zeros(len(base))).tolist()
-                    self.top_changed[number] += (base.argmax(-1) != log_probs.argmax(-1)).tolist()
+                    apart = divergence(base, log_probs) if number else torch.zeros(len(base))
+                    other = base.argmax(-1) != log_probs.argmax(-1)
+                    if rows[number].prompt is not None:  # texts that are not the same cannot be compared
+                        unlike = max(0, prompt_length - max(1, rows[number].alike) - start)
+                        apart[:unlike], other[:unlike] = 0.0, False
+                    self.kl[number] += apart.tolist()
+                    self.top_changed[number] += other.tolist()
                     nats[number] += log_probs.gather(1, following[part])[:, 0].tolist()
                     if start < prompt_length <= start + STRETCH:
                         self.next[number] = log_probs[prompt_length - 1 - start].clone()
             for number in mine:
                 read = nats[number][first - 1 : -1]
-                self.perplexity[number] = perplexity(read) if read else None
+                unread = rows[number].prompt is not None and first == 1
+                self.perplexity[number] = perplexity(read) if read and not unread else None
 
     def candidates(self, number: int) -> tuple[Candidate, ...]:
         """Likeliest next tokens of BASE and of a row, likeliest first."""
@@ -116,7 +140,7 @@ def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int | 
     start, prompt_length = (1, len(ids)) if first is None else (first, first)
     for group in batches(living, rows, len(ids)):
         try:
-            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
+            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length, own=first is not None)
         except OutOfRange as error:
             if first is not None:
                 raise

@@ -10,7 +10,20 @@ import torch
 from torch import Tensor
 
 from ..errors import BadText, InvivoError, NoEffect, Refused
-from ..tweaks import Activation, AddSd, Boost, Decoding, DecodingTweak, Directed, LogitBias, Send, SetSeed, Stack
+from ..tweaks import (
+    Activation,
+    AddSd,
+    Boost,
+    Decoding,
+    DecodingTweak,
+    Directed,
+    LogitBias,
+    ModelTweak,
+    PromptTweak,
+    Send,
+    SetSeed,
+    Stack,
+)
 from ..tweaks.activation import Copy, Mean
 from . import directions
 from .actions import Action
@@ -18,6 +31,8 @@ from .alignment import align
 from .end import ENDS, read_up_to
 from .forward import Where, watched
 from .living import Living
+from .makers import second
+from .prompts import changed
 from .reference import fill_spreads
 from .rotation import turn
 from .senders import sender
@@ -34,6 +49,10 @@ class Row:
     seed: int
     actions: list[Action] = field(default_factory=list)
     biases: dict[int, float] = field(default_factory=dict)  # token id -> nats
+    living: Living | None = None  # the model it runs on, where that is a second one
+    prompt: list[int] | None = None  # what it reads, where that is not BASE's prompt
+    alike: int = 0  # how many tokens of the two prompts are the same, counted from the end
+    notes: list[str] = field(default_factory=list)
 
     def bias(self, logits: Tensor) -> Tensor:
         """Logits (…, V) with this row's logit biases."""
@@ -58,17 +77,22 @@ def prepare(
     decoding: Decoding,
     seed: int,
     taken: Taken | None = None,
+    text: str | None = None,
 ) -> list[Row]:
     """BASE's row and one a stack. Raises Refused or BadText for what this model or prompt does not have.
 
-    `taken` keeps what named prompts gave from one call to the next, so that each is run once.
+    `taken` keeps what named prompts gave from one call to the next, so that each is run once. With `text`, the prompt
+    as it was written, a row may have a prompt and a model of its own; without, tweaks of those families are refused.
     """
     rows = [Row(None, decoding, seed)]
     for number, stack in enumerate(stacks, start=1):
         row = Row(stack, decoding, seed)
+        _own(living, row, prompt, text)
         for tweak in stack:
+            if isinstance(tweak, PromptTweak | ModelTweak):
+                continue
             if isinstance(tweak, Activation):
-                row.actions.append(_action(living, tweak, number))
+                row.actions.append(_action(row.living or living, tweak, number))
             elif isinstance(tweak, SetSeed):
                 row.seed = tweak.seed
             elif isinstance(tweak, DecodingTweak):
@@ -82,10 +106,47 @@ def prepare(
         if sent is not None and row.decoding.num_beams > 1:
             raise Refused(f"`{sent}` carries values along one text, and beams are several", hint="leave out the beams")
         rows.append(row)
-    _fill_sources(living, rows, prompt, prompts, {} if taken is None else taken)
-    _fill_directions(living, [action for row in rows for action in row.actions])
-    fill_spreads(living, [action for row in rows for action in row.actions])
+    own = [row for row in rows if row.living or row.prompt]
+    for group in ([row for row in rows if row not in own], *([row] for row in own)):
+        here, read = group[0].living or living, group[0].prompt or prompt
+        _fill_sources(here, group, read, prompts, {} if taken is None or group[0] in own else taken)
+        actions = [action for row in group for action in row.actions]
+        _fill_directions(here, actions)
+        fill_spreads(here, actions)
     return rows
+
+
+def by_model(living: Living, rows: Sequence[Row]) -> list[tuple[Living, list[int]]]:
+    """The numbers of the rows that run on each model, BASE's first."""
+    found: dict[int, tuple[Living, list[int]]] = {}
+    for number, row in enumerate(rows):
+        here = row.living or living
+        found.setdefault(id(here), (here, []))[1].append(number)
+    return list(found.values())
+
+
+def _own(living: Living, row: Row, prompt: list[int], text: str | None) -> None:
+    """Give a row the prompt and the model that its tweaks ask for. Raises Refused without `text`."""
+    for kind in (PromptTweak, ModelTweak):
+        tweak = next((t for t in row.stack or () if isinstance(t, kind)), None)
+        if tweak is not None and text is None:
+            raise Refused(
+                f"`{tweak}` changes the {kind.family}, and what you asked for looks at one prompt and one model",
+                hint="use `compare`, trials or `eval`, where a row may have its own",
+            )
+    models = [t for t in row.stack or () if isinstance(t, ModelTweak)]
+    if models:
+        made = second(living, models)
+        row.living = made.living
+        row.notes += made.notes
+    prompted = [t for t in row.stack or () if isinstance(t, PromptTweak)]
+    if prompted and text is not None:
+        for tweak in prompted:
+            text, notes = changed(row.living or living, tweak, text)
+            row.notes += notes
+        ids = (row.living or living).encode(text, f"prompt after `{' + '.join(map(str, prompted))}`")
+        pairs = zip(reversed(ids), reversed(prompt), strict=False)
+        row.prompt, row.alike = ids, next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(ids), len(prompt)))
 
 
 def _action(living: Living, tweak: Activation, row: int | None) -> Action:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from .activation import Activation, Add, AddSd, Copy, Mean, Noise, RelativeNoise, Scale, Zero
 from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetBeams, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
+from .model import ModelTweak, Prune
 from .paths import Receiver, Send
 from .positions import Boost, Positional, Sinusoids
+from .prompt import Append, Prepend, PrependFile, PromptTweak, Replace, Wrap
 from .steering import Directed, Project, Steer
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Activation",
     "Add",
     "AddSd",
+    "Append",
     "Boost",
     "Copy",
     "Decoding",
@@ -21,11 +24,17 @@ __all__ = [
     "Directed",
     "LogitBias",
     "Mean",
+    "ModelTweak",
     "Noise",
     "Positional",
+    "Prepend",
+    "PrependFile",
     "Project",
+    "PromptTweak",
+    "Prune",
     "Receiver",
     "RelativeNoise",
+    "Replace",
     "Scale",
     "Send",
     "SetBeams",
@@ -38,6 +47,7 @@ __all__ = [
     "Stack",
     "Steer",
     "Tweak",
+    "Wrap",
     "Zero",
     "read_tweak",
 ]

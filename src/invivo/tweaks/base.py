@@ -52,6 +52,11 @@ class Tweak(Line):
         return str(self)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of this machine's files that it reads: what a page may not name."""
+        return ()
+
+    @property
     def verb(self) -> str:
         """The words before its first slot: `add noise`, `set temperature`."""
         return self.form.split("{")[0].strip()

@@ -59,6 +59,10 @@ class Directed(Activation):
     direction: ADirection
     """Name of the direction, or in quotes the path of its file; `invivo directions` lists them."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.direction,) if self.direction.endswith(SUFFIX) else ()
+
     @model_validator(mode="after")
     def _has_a_width(self) -> Directed:
         if self.place.site in ("scores", "pattern"):

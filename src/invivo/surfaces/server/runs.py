@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ...engine import sweep as sweeping
 from ...engine.decode import Said
 from ...engine.steps import run as run_recipe
-from ...errors import OutOfRange
+from ...errors import OutOfRange, Refused
 from ...experiment import Experiment, Lab, LabResult, Recipe, Sweep
 from ...experiment.attribution import AttributionRecipe
 from ...experiment.control import ControlRecipe
@@ -20,6 +20,7 @@ from ...experiment.lens import LensRecipe
 from ...experiment.look import LookRecipe
 from ...experiment.result import Result
 from ...experiment.trials import TrialsRecipe
+from ...tweaks import Stack, Tweak
 from .desk import Emit, Work
 from .events import Axes, Cells, Started, Token, Tokens
 
@@ -48,7 +49,10 @@ KINDS = {
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse what would keep everybody waiting. Raises OutOfRange with the limit."""
+    """Refuse what would keep everybody waiting, and tweaks that read files of this machine.
+
+    Raises OutOfRange with the limit, or Refused.
+    """
     here = "the page's limit; the command line has none"
 
     def over(what: str, most: int, field: str) -> OutOfRange:
@@ -62,8 +66,26 @@ def check(recipe: Recipe) -> None:
     rows = len(getattr(recipe, "tweaks", ()))
     if rows > MOST_ROWS:
         raise over(f"{rows} TWEAK rows", MOST_ROWS, "tweaks")
+    for tweak in _tweaks(recipe):
+        if tweak.files:
+            error = Refused(
+                f"`{tweak}` reads a file, and the page opens none", hint="the command line does: `invivo compare`"
+            )
+            error.field = "tweaks"
+            raise error
     if isinstance(recipe, TrialsRecipe) and len(recipe.prompts) * recipe.seeds > MOST_TRIALS:
         raise over(f"{len(recipe.prompts) * recipe.seeds:,} trials", MOST_TRIALS, "prompts")
+
+
+def _tweaks(recipe: Recipe) -> Iterator[Tweak]:
+    """All tweaks that a recipe names."""
+    for value in (*vars(recipe).values(), *getattr(recipe, "tweaks", ())):
+        if isinstance(value, Stack):
+            yield from value
+        elif isinstance(value, Tweak):
+            yield value
+    if isinstance(recipe, Sweep):
+        yield from recipe.stars.example
 
 
 def work_of(recipe: Recipe) -> Work:
