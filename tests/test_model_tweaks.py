@@ -82,9 +82,19 @@ def test_a_second_model_is_made_once_and_few_are_kept(model):
     made = second(model.living, [tweak])
     assert second(model.living, [tweak]) is made
     for share in range(KEPT):
-        second(model.living, [read_tweak(f"prune 0.{share + 3} of weights")])  # type: ignore[list-item]
-    assert second(model.living, [tweak]) is not made
+        model.compare(PROMPT, f"prune 0.{share + 3} of weights", max_new_tokens=1)
     assert len(model.living.seconds) == KEPT
+    assert second(model.living, [tweak]) is not made
+
+
+def test_more_rows_than_are_kept_are_each_their_own():
+    wide = tiny.roomy("gpt2")  # whose layers are large enough to be packed
+    lines = [f"prune 0.{share} of weights" for share in range(1, KEPT + 4)]
+    together = wide.compare("a cat", *lines, max_new_tokens=2).tweaks
+    for line, row in zip(lines, together, strict=True):
+        alone = wide.compare("a cat", line, max_new_tokens=2).tweaks[0]
+        assert row.kl_nats == pytest.approx(alone.kl_nats, rel=1e-3, abs=1e-5)
+    assert len({row.kl_nats for row in together}) == len(lines)
 
 
 def test_what_looks_at_one_model_says_so(model):

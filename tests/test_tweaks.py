@@ -71,10 +71,10 @@ FIELDS = {
     "old": st.text(min_size=1),
     "new": st.text(min_size=1),
     "template": st.text().filter(lambda s: "{}" not in s).map(lambda s: s.replace("{", "") + "{}"),
-    "file": st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\"'"), min_size=1).map(
-        "./".__add__
-    ),
+    "file": st.text("ab9/._-+é", min_size=1).map("./".__add__),
     "share": st.floats(0, 1),
+    "to": st.sampled_from(["int1", "int4", "int8", "nf4"]),
+    "group": st.sampled_from([0, 32, 64, 128]),
 }
 
 

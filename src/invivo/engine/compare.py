@@ -23,7 +23,7 @@ from ..tweaks import ModelTweak, Stack
 from .decode import NotANumber, Said, speak
 from .forward import watched
 from .living import Living
-from .makers import second
+from .makers import forget, second
 from .packed import packed
 from .reading import Reading, perplexity, read_only
 from .rows import Row, check_effect, prepare
@@ -47,6 +47,7 @@ def seconds(living: Living, stacks: Sequence[Stack]) -> list[Living]:
     with living.alone("make"):
         lists = [[t for t in stack if isinstance(t, ModelTweak)] for stack in stacks]
         found = {id(m): m for m in (second(living, tweaks).living for tweaks in lists if tweaks)}
+        forget(living, len(found))
     return list(found.values())
 
 

@@ -16,6 +16,8 @@ def extra(module: str, name: str) -> ModuleType:
     """The module, imported in silence. Raises Refused, with the line that installs the extra `name`, where it is
     missing.
     """
+    heard = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # some handlers write to the stream that was there before
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -26,5 +28,7 @@ def extra(module: str, name: str) -> ModuleType:
         raise Refused(
             f"this needs {missing.replace('_', '-')}{why}, which is not installed", hint=f"pip install 'invivo[{name}]'"
         ) from None
+    finally:
+        logging.disable(heard)
     logging.getLogger(module.split(".")[0]).setLevel(logging.ERROR)
     return found

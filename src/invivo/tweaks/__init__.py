@@ -5,7 +5,7 @@ from __future__ import annotations
 from .activation import Activation, Add, AddSd, Copy, Mean, Noise, RelativeNoise, Scale, Zero
 from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetBeams, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
-from .model import ModelTweak, Prune
+from .model import ModelTweak, Prune, Quantize
 from .paths import Receiver, Send
 from .positions import Boost, Positional, Sinusoids
 from .prompt import Append, Prepend, PrependFile, PromptTweak, Replace, Wrap
@@ -32,6 +32,7 @@ __all__ = [
     "Project",
     "PromptTweak",
     "Prune",
+    "Quantize",
     "Receiver",
     "RelativeNoise",
     "Replace",

@@ -64,7 +64,7 @@ def second(living: Living, tweaks: Sequence[ModelTweak]) -> Second:
     key = " + ".join(map(str, tweaks)) + "".join(tweak.stamp() for tweak in tweaks)
     kept = living.seconds
     if key not in kept:
-        hf, notes = copy.deepcopy(living.hf), []
+        hf, notes = _copy(living.hf), []
         for tweak in tweaks:
             hf, said = all_makers()[type(tweak)].make(living, hf, tweak)
             notes += said
@@ -72,11 +72,23 @@ def second(living: Living, tweaks: Sequence[ModelTweak]) -> Second:
         for parameter in hf.parameters():
             parameter.requires_grad_(False)
         woken = wake(Loaded(hf, living.tokenizer, f"{living.name} + {key}", living.revision, living.allowed))
-        while len(kept) >= KEPT:
-            kept.pop(next(iter(kept)))
         kept[key] = Second(woken, tuple(notes))
     kept[key] = kept.pop(key)  # the last used stays longest
     return kept[key]
+
+
+def forget(living: Living, but: int) -> None:
+    """Let go of second models, the longest unused first, until KEPT or `but` are left, whichever is more."""
+    while len(living.seconds) > max(KEPT, but):
+        living.seconds.pop(next(iter(living.seconds)))
+
+
+def _copy(hf: Any) -> Any:
+    """The model with weights of its own, and with its own layers where BASE's are stood in for (packed.py)."""
+    made = copy.deepcopy(hf)
+    for module in made.modules():
+        vars(module).pop("forward", None)
+    return made
 
 
 def block_matrices(living: Living, hf: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -88,4 +100,4 @@ def block_matrices(living: Living, hf: Any) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-__all__ = ["Maker", "Second", "all_makers", "block_matrices", "second"]
+__all__ = ["Maker", "Second", "all_makers", "block_matrices", "forget", "second"]
