@@ -10,7 +10,7 @@ from invivo.labs import SECTIONS, all_labs
 HEAD = """\
 # The guide
 
-*How modern LLMs work*, in eleven sections of labs. In a lab you change one thing inside a living model and see what
+*How modern LLMs work*, in eleven sections of labs and the next layers. In a lab you change one thing inside a living model and see what
 follows. It takes ten minutes to read and seconds to run, on any laptop, without a network.
 
 In a hurry? The checklist is three labs, `invivo quickstart`: blank a slice of the embeddings, switch off a head, turn

@@ -38,6 +38,14 @@ GUIDE = {  # every lab of the guide, and its section
     "10_compare_decoding_strategies": 6,
     "11_logit_lens_peek": 5,
     "12_style_bias": 7,
+    "13_training_basics": 11,
+    "14_scaling_laws": 11,
+    "15_adaptation": 11,
+    "16_compression": 11,
+    "17_long_context": 11,
+    "18_retrieval": 11,
+    "19_evaluation": 11,
+    "20_safety": 11,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -25,3 +26,19 @@ def test_one_that_is_missing_names_the_line(module, monkeypatch):
     with pytest.raises(Refused, match="needs nowhere-library") as told:
         extra(module, "adapt")
     assert told.value.hint == "pip install 'invivo[adapt]'"
+
+
+def test_a_start_loads_no_torchao_and_says_nothing():
+    code = "import sys, invivo; invivo.load(); sys.exit('torchao' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_transformers_took_from_torchao_still_works():
+    code = (
+        "import invivo.engine, transformers.quantizers.quantizer_torchao as q; assert q.is_torchao_available();"
+        "import torch; print(q.flatten_tensor_state_dict({'a': torch.ones(2)}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "tensor([1., 1.])" in done.stdout

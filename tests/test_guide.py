@@ -37,7 +37,7 @@ def done(data: dict[str, Any]) -> list[str]:
 
 def test_it_begins_at_the_first_lab(fake: Fake, invoke: Any) -> None:  # noqa: F811
     data = told(invoke)
-    assert [section["number"] for section in data["sections"]] == list(range(11))
+    assert [section["number"] for section in data["sections"]] == list(range(12))
     assert done(data) == []
     assert data["next"] == {"section": all_labs()[0].section, "lab": LABS[0]}
     code, out, err = invoke("guide")
@@ -156,7 +156,7 @@ def test_two_doors_that_differ_are_told() -> None:
 
 
 def test_there_is_no_other_section(fake: Fake, invoke: Any) -> None:  # noqa: F811
-    for word in ("11", "-1", "nxt", "1.5"):
+    for word in ("12", "-1", "nxt", "1.5"):
         code, out, err = invoke("guide", "--", word)
         assert (code, out) == (2, "")
         assert f"no section '{word}'" in err

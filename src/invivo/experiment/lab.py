@@ -27,7 +27,7 @@ class Lab(Spec):
     """Two digits, as in the guide's file names; a lab of the reader's own has none."""
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """The guide's file name without number and ending."""
-    section: int = Field(ge=0, le=10)
+    section: int = Field(ge=0, le=11)
     """Section of the guide."""
     title: str
     """A few words."""

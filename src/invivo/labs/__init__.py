@@ -76,6 +76,11 @@ SECTIONS: tuple[Section, ...] = tuple(
                 "Seeds, sampling and limits decide whether a run can be repeated. One that cannot is an anecdote.",
             ),
             ("One harness for everything", "When a new question costs one line, people ask more of them."),
+            (
+                "Next layers",
+                "Around the forward pass stand training, size, adaptation, compression, memory, retrieval, measurement "
+                "and safety: each is BASE against TWEAK once more, with a truth that is known.",
+            ),
         )
     )
 )

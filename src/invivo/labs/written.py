@@ -75,7 +75,7 @@ class WrittenLab(Spec):
     """The lab of the guide that it starts from."""
     title: str | None = None
     """A few words."""
-    section: int | None = Field(default=None, ge=0, le=10)
+    section: int | None = Field(default=None, ge=0, le=11)
     """Section of the guide that it belongs to."""
     why: str | None = None
     """Why anyone should care."""

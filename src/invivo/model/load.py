@@ -6,6 +6,10 @@ anything. What this module does not do: look inside (anatomy.py) or check (the e
 
 from __future__ import annotations
 
+from . import light as light  # before anything of transformers is imported
+
+# isort: split
+
 import hashlib
 import socket
 import warnings
