@@ -17,6 +17,14 @@ _DOING = {
     "set": "setting",
     "boost": "boosting",
     "swap": "swapping",
+    "quantize": "quantizing to",
+    "prune": "pruning",
+    "prepend": "prepending",
+    "append": "appending",
+    "replace": "replacing",
+    "wrap": "wrapping it",
+    "steer": "steering",
+    "project": "projecting",
 }
 
 

@@ -74,9 +74,19 @@ def _nf4(rows: Tensor, tweak: Quantize) -> Rounded:
     return Rounded(values.reshape(rows.shape), 8 * kept.numel() + 32 * state.absmax.numel())
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding all matrices came to."""
+
+    before: int  # bytes that they took
+    after: int  # bytes that their numbers and scales take
+    off: float  # length of the whole change over that of the weights
+    changed: bool  # whether a single weight did
+
+
 @torch.no_grad()
-def make(living: Living, hf: Any, tweak: Quantize) -> tuple[Any, tuple[str, ...]]:
-    """`hf` with the weights of its blocks' matrices rounded. Raises Refused where none of them changed."""
+def round_all(living: Living, hf: Any, tweak: Quantize) -> Rounding:
+    """Round the matrices in the blocks of `hf`, a copy of `living`'s model, in place."""
     before = after = changed = 0
     missed = whole = 0.0
     for _, module in block_matrices(living, hf):
@@ -89,15 +99,20 @@ def make(living: Living, hf: Any, tweak: Quantize) -> tuple[Any, tuple[str, ...]
         changed += int((values != rows).any())
         before, after = before + rows.numel() * rows.element_size(), after + found.bits // 8
         weight.copy_(values if isinstance(module, nn.Linear) else values.t())
-    if not changed:
+    return Rounding(before, after, (missed / whole) ** 0.5 if whole else 0.0, changed > 0)
+
+
+def make(living: Living, hf: Any, tweak: Quantize) -> tuple[Any, tuple[str, ...]]:
+    """`hf` with the weights of its blocks' matrices rounded. Raises Refused where none of them changed."""
+    found = round_all(living, hf, tweak)
+    if not found.changed:
         raise Refused(
             f"`{tweak}` changed no weight of {living.name}'s blocks",
             hint="its weights may be rounded already; there is nothing to compare",
         )
-    error = (missed / whole) ** 0.5
     return hf, (
-        f"`{tweak}`: the matrices of the blocks would take {after / 2**20:.2f} MiB instead of {before / 2**20:.2f}; "
-        f"their weights are off by {error:.2%} (root mean square)",
+        f"`{tweak}`: the matrices of the blocks would take {found.after / 2**20:.2f} MiB instead of "
+        f"{found.before / 2**20:.2f}; their weights are off by {found.off:.2%} (root mean square)",
     )
 
 
