@@ -27,6 +27,7 @@ if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # `training` is no part of the package: it runs from the repository's root
 
 from invivo.errors import InvivoError  # noqa: E402
+from invivo.training.measure import Score  # noqa: E402
 from training import behaviours as measured  # noqa: E402
 from training.behaviours import (  # noqa: E402
     BEHAVIOURS,
@@ -53,7 +54,6 @@ from training.evaluate import earlier, language, lineage  # noqa: E402
 from training.generator import facts as written_facts  # noqa: E402
 from training.generator import items  # noqa: E402
 from training.generator.words import HELDOUT_NAMES  # noqa: E402
-from training.measure import Score  # noqa: E402
 
 SHIPPED = ROOT / "src" / "invivo" / "model" / "fruitfly"
 END = 0

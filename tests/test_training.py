@@ -31,23 +31,25 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # `training` is no part of the package: it runs from the repository's root
 
-from training import log, mixture  # noqa: E402
+from invivo.training import log  # noqa: E402
+from invivo.training.corpus import SEPARATOR, CorpusError, Source, is_heldout, read_folder  # noqa: E402
+from invivo.training.files import CannotWrite, write_folder, write_whole  # noqa: E402
+from invivo.training.learner import CheckpointError, Learner, new_model  # noqa: E402
+from invivo.training.loss import ROWS, head_loss  # noqa: E402
+from invivo.training.measure import Score, predicted, score, token_bytes  # noqa: E402
+from invivo.training.muon import Muon  # noqa: E402
+from invivo.training.recipe import Recipe  # noqa: E402
+from invivo.training.stream import ANSWER, Batch, Stage, Tokens, batch, encode, read, stage_at  # noqa: E402
+from invivo.training.train import KEPT, Diverged, moments, train  # noqa: E402
+from invivo.training.vocabulary import train_tokenizer  # noqa: E402
+from training import mixture  # noqa: E402
 from training.__main__ import beginning, main  # noqa: E402
 from training.card import END, START  # noqa: E402
-from training.corpus import SEPARATOR, CorpusError, Source, is_heldout, read_folder  # noqa: E402
 from training.credits import KNOWN, licence  # noqa: E402
 from training.credits import credits as credits_of  # noqa: E402
-from training.files import CannotWrite, write_folder, write_whole  # noqa: E402
 from training.generator import items  # noqa: E402
-from training.learner import CheckpointError, Learner, new_model  # noqa: E402
-from training.loss import ROWS, head_loss  # noqa: E402
-from training.measure import Score, predicted, score, token_bytes  # noqa: E402
-from training.muon import Muon  # noqa: E402
 from training.ngram import NGram, discounts  # noqa: E402
-from training.recipe import Recipe  # noqa: E402
-from training.stream import ANSWER, STAGES, Batch, Stage, Tokens, batch, encode, read, stage_at  # noqa: E402
-from training.train import KEPT, Diverged, moments, train  # noqa: E402
-from training.vocabulary import train_tokenizer  # noqa: E402
+from training.stream import STAGES  # noqa: E402
 
 TINY = Recipe(
     layers=2,
@@ -214,8 +216,8 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
 
 
 def test_rows_are_never_longer_than_the_context() -> None:
-    assert [stage_at(x, 512).length for x in (0, 0.5, 0.9, 1)] == [64, 256, 512, 512]
-    assert [stage_at(x, 100).length for x in (0, 0.5, 0.9, 1)] == [64, 100, 100, 100]
+    assert [stage_at(x, 512, STAGES).length for x in (0, 0.5, 0.9, 1)] == [64, 256, 512, 512]
+    assert [stage_at(x, 100, STAGES).length for x in (0, 0.5, 0.9, 1)] == [64, 100, 100, 100]
 
 
 def test_the_stages_name_what_there_is_and_share_out_all_of_it() -> None:
@@ -361,7 +363,7 @@ def test_bytes_of_tokens_are_the_bytes_of_their_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_learning_learns(half: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.learner.has_bfloat16", lambda device: half)
+    monkeypatch.setattr("invivo.training.learner.has_bfloat16", lambda device: half)
     assert learn(tmp_path).half is half
     losses = [loss for *_, loss in curve(tmp_path)]
     assert len(losses) == TINY.steps == 16
@@ -455,12 +457,12 @@ def test_the_loss_by_the_piece_is_cross_entropy_with_its_gradients(rows: int) ->
 def test_pieces_give_the_gradients_of_the_whole_and_workers_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.learner.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("invivo.training.learner.has_bfloat16", lambda device: False)
     ids = random_tokens().ids[: 5 * 64].reshape(5, 64).astype("int64")
     weights = np.where(ids % 5 == 0, np.float32(ANSWER), np.float32(1))
 
     def step(piece: int, workers: int) -> list[torch.Tensor]:
-        monkeypatch.setattr("training.learner.PIECE", piece)
+        monkeypatch.setattr("invivo.training.learner.PIECE", piece)
         torch.set_num_threads(workers)
         learner = Learner(TINY, tmp_path / "none.pt", compile=False)
         torch.set_num_threads(1)

@@ -75,6 +75,8 @@ FIELDS = {
     "share": st.floats(0, 1),
     "to": st.sampled_from(["int1", "int4", "int8", "nf4"]),
     "group": st.sampled_from([0, 32, 64, 128]),
+    "steps": st.integers(0, 10_000),
+    "rate": st.floats(0, 1, exclude_min=True),
 }
 
 

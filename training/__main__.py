@@ -18,24 +18,24 @@ from typing import cast
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from invivo.errors import InvivoError
+from invivo.training import log
+from invivo.training.corpus import read_folder
+from invivo.training.export import export
+from invivo.training.files import write_folder, write_whole
+from invivo.training.learner import CheckpointError, Learner
+from invivo.training.measure import score, token_bytes
+from invivo.training.prepare import tokenizer_for, tokens_for
+from invivo.training.recipe import Recipe
+from invivo.training.train import train
 
-from . import log, mixture
+from . import mixture
 from .behaviours import glance, words_of
 from .card import card, fill
-from .corpus import CorpusError, Source, read_folder
 from .credits import credits
 from .evaluate import WEIGHTS, evaluate
-from .export import export
-from .files import write_folder, write_whole
-from .learner import CheckpointError, Learner
-from .measure import score, token_bytes
-from .recipe import Recipe
-from .stream import Tokens, encode
-from .train import train
-from .vocabulary import train_tokenizer
+from .stream import STAGES
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
@@ -80,37 +80,6 @@ def talk(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def tokenizer_for(sources: list[Source], recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`, trained first if there is none."""
-    if not (folder / "tokenizer.json").exists():
-        talk(f"learning a vocabulary of {recipe.vocabulary:,}")
-        return train_tokenizer(sources, recipe.vocabulary, folder, recipe.context)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    if len(tokenizer) != recipe.vocabulary:
-        raise CheckpointError(
-            f"{folder} has a vocabulary of {len(tokenizer):,}, not {recipe.vocabulary:,}",
-            hint=f"use another output folder, or --vocabulary {len(tokenizer)}",
-        )
-    return tokenizer
-
-
-def tokens_for(
-    sources: list[Source], tokenizer: PreTrainedTokenizerBase, work: Path, context: int
-) -> tuple[list[Tokens], list[Tokens]]:
-    """All sources as tokens: those to train on, those held out."""
-    reading, heldout = [], []
-    for source in sources:
-        talk(f"tokens of {source.name}")
-        reading.append(encode(source, source.train, tokenizer, work / f"{source.name}.train.npy", source.answers))
-        heldout.append(encode(source, source.heldout, tokenizer, work / f"{source.name}.heldout.npy"))
-    if not any(len(t.ids) > context for t in reading):
-        raise CorpusError(
-            f"no file is longer than one row of {context} tokens",
-            hint="put many short texts into one file, separated by lines <|endoftext|>",
-        )
-    return reading, [t for t in heldout if len(t.ids) > 1]
-
-
 def beginning(folder: Path | None, model: Path, heads: int) -> tuple[dict[str, torch.Tensor] | None, str]:
     """The weights to start from and their SHA-256. The tokenizer that belongs to them is put into `model`."""
     if folder is None:
@@ -143,9 +112,9 @@ def run(given: argparse.Namespace) -> None:
     if recipe.generated:
         talk("writing the generated texts")
         sources += mixture.written()
-    tokenizer = tokenizer_for(sources, recipe, folder)
+    tokenizer = tokenizer_for(sources, recipe, folder, talk)
     bytes_of = token_bytes(tokenizer)
-    reading, heldout = tokens_for(sources, tokenizer, out / "work", recipe.context)
+    reading, heldout = tokens_for(sources, tokenizer, out / "work", recipe.context, talk)
     if recipe.generated:
         reading += mixture.drawn(recipe.vocabulary, cast(int, tokenizer.eos_token_id or 0))
 
@@ -163,6 +132,7 @@ def run(given: argparse.Namespace) -> None:
             reading,
             diary,
             bytes_of=bytes_of,
+            stages=STAGES,
             watch=lambda model, length: (
                 {t.name: score(model, t.ids, bytes_of, length, rows=16 if t.generated else 48) for t in heldout},
                 glance(model, tokenizer) if recipe.generated else {},

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from invivo.errors import InvivoError
+from invivo.training.files import write_whole
 
 from .blocks import BLOCKS, behaviours, circuits, effort, figures, table
 from .credits import KNOWN, LICENCES, Collection, licence
 from .evaluate import Report
-from .files import write_whole
 
 
 def marks(block: str) -> tuple[str, str]:

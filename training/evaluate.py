@@ -24,12 +24,14 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
+from invivo.training.measure import Score, predicted, score, token_bytes
+from invivo.training.recipe import Recipe
+from invivo.training.stream import Tokens
+
 from . import mixture
 from .behaviours import Bar, entry, measure
-from .measure import Score, predicted, score, token_bytes
 from .ngram import NGram
-from .recipe import Recipe
-from .stream import STAGES, Tokens
+from .stream import STAGES
 
 Report = dict[str, Any]  # what report.json holds
 WEIGHTS = "model.safetensors"

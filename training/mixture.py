@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .corpus import Source
+from invivo.training.corpus import Source
+from invivo.training.stream import Tokens, read
+
 from .generator import items, repeats
-from .stream import Tokens, read
 
 # Documents of each kind: about as many tokens as the whole run reads of it, so that little is read twice.
 DOCUMENTS = {

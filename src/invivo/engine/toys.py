@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ WARMUP = 0.05  # of the steps: the rate goes up, then down a half cosine to a te
 LONGEST = 1.0  # gradients are cut to this length (Pascanu et al. 2013)
 
 M = TypeVar("M", bound=nn.Module)
+State = dict[str, Any]  # of a training run: losses so far, the optimiser's state, what was learned
 
 
 def gpt2(
@@ -74,31 +75,54 @@ def fit(
     objective: Callable[[PreTrainedModel, Tensor], Tensor] = loss,
     decay: float = 0.0,
     on_step: Callable[[int, float], None] | None = None,
+    start: State | None = None,
+    keep: Callable[[State], None] | None = None,
+    every: int = 50,
 ) -> list[float]:
     """Train what of `model` asks for a gradient with AdamW (Loshchilov & Hutter 2019) for `steps` batches.
 
     Returns the objective before each step. `on_step` is told (step, objective) after each. The model is left in
-    evaluation mode, also when interrupted.
+    evaluation mode, also when interrupted. `keep` is given what is needed to go on, after `every` steps, at the end
+    and when interrupted; given back as `start`, with the same batches, training goes on as if it had never stopped.
     """
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=decay)
-    found: list[float] = []
-    model.train()
-    try:
-        for step, batch in zip(range(steps), batches, strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * _factor(step, steps)
-            with torch.enable_grad():
-                value = objective(model, batch)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
-            nn.utils.clip_grad_norm_(learned, LONGEST)
-            optimizer.step()
-            found.append(float(value.detach()))
-            if on_step is not None:
-                on_step(step, found[-1])
-    finally:
-        model.eval()
+    found: list[float] = [] if start is None else list(start["found"])
+    if start is not None:
+        optimizer.load_state_dict(start["optimizer"])
+        with torch.no_grad():
+            for parameter, value in zip(learned, start["learned"], strict=True):
+                parameter.copy_(value)
+    first = len(found)
+
+    def state() -> State:
+        return {"found": found, "optimizer": optimizer.state_dict(), "learned": [p.detach() for p in learned]}
+
+    devices = [p.device for p in learned[:1] if p.device.type == "cuda"]
+    with torch.random.fork_rng(devices=devices):
+        model.train()
+        try:
+            for step, batch in zip(range(steps), batches, strict=False):
+                if step < first:
+                    continue
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * _factor(step, steps)
+                torch.manual_seed(step)  # for dropout, where there is any
+                with torch.enable_grad():
+                    value = objective(model, batch)
+                    optimizer.zero_grad(set_to_none=True)
+                    value.backward()
+                nn.utils.clip_grad_norm_(learned, LONGEST)
+                optimizer.step()
+                found.append(float(value.detach()))
+                if on_step is not None:
+                    on_step(step, found[-1])
+                if keep is not None and (step + 1) % every == 0:
+                    keep(state())
+        finally:
+            model.eval()
+            if keep is not None and len(found) > first:
+                keep(state())
     return found
 
 

@@ -25,6 +25,8 @@ _DOING = {
     "wrap": "wrapping it",
     "steer": "steering",
     "project": "projecting",
+    "train": "training",
+    "reset": "resetting",
 }
 
 

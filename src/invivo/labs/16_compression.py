@@ -173,9 +173,9 @@ LAB = Lab(
             text=(
                 "Hand the whole model to a quantizer, as a tutorial for newer models has it. It goes through, "
                 "perplexity looks perfect, and a table in a report would say: four bits, no loss. Look at what was "
-                "rounded. GPT-2's blocks are of a class that the tool does not know, so it rounded the head, which until "
-                "then was the embedding table, too. Now there are two tables, and the model is larger than before. On newer "
-                "models the blocks are rounded, and the head with them."
+                "rounded. GPT-2's blocks are of a class that the tool does not know. So it rounded the head, which "
+                "until then was the embedding table, too. Now there are two tables, and the model is larger than "
+                "before. On newer models the blocks are rounded, and the head with them."
             ),
             recipe=lambda e: ExhibitRecipe(name="untied", **e.on),
             claims=(

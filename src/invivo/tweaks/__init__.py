@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .activation import Activation, Add, AddSd, Copy, Mean, Noise, RelativeNoise, Scale, Zero
+from .adapters import Adapt, AdaptTo
 from .base import LISTED_BY, Stack, Tweak, read_tweak
 from .decoding import Decoding, DecodingTweak, LogitBias, SetBeams, SetGreedy, SetSeed, SetTemperature, SetTopK, SetTopP
 from .model import ModelTweak, Prune, Quantize
@@ -10,10 +11,13 @@ from .paths import Receiver, Send
 from .positions import Boost, Positional, Sinusoids
 from .prompt import Append, Prepend, PrependFile, PromptTweak, Replace, Wrap
 from .steering import Directed, Project, Steer
+from .training import Reset, Train, TrainFile, Training
 
 __all__ = [
     "LISTED_BY",
     "Activation",
+    "Adapt",
+    "AdaptTo",
     "Add",
     "AddSd",
     "Append",
@@ -36,6 +40,7 @@ __all__ = [
     "Receiver",
     "RelativeNoise",
     "Replace",
+    "Reset",
     "Scale",
     "Send",
     "SetBeams",
@@ -47,6 +52,9 @@ __all__ = [
     "Sinusoids",
     "Stack",
     "Steer",
+    "Train",
+    "TrainFile",
+    "Training",
     "Tweak",
     "Wrap",
     "Zero",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401 - they add themselves to `app`
+    adapt,
     attribute,
     compare,
     config,
@@ -22,6 +23,7 @@ from . import (  # noqa: F401 - they add themselves to `app`
     serve,
     show,
     sweep,
+    train,
 )
 from .app import app, main
 

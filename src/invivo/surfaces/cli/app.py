@@ -43,6 +43,8 @@ ORDER = (
     "metrics",
     "pictures",
     "directions",
+    "train",
+    "adapt",
     "journal",
     "config",
     "doctor",

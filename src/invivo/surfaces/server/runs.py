@@ -20,11 +20,12 @@ from ...experiment.lens import LensRecipe
 from ...experiment.look import LookRecipe
 from ...experiment.result import Result
 from ...experiment.trials import TrialsRecipe
-from ...tweaks import Stack, Tweak
+from ...tweaks import Stack, Training, Tweak
 from .desk import Emit, Work
 from .events import Axes, Cells, Started, Token, Tokens
 
 MOST_TOKENS, MOST_ROWS, MOST_CELLS, MOST_TRIALS = 400, 16, 20_000, 500
+MOST_STEPS = 200  # of a tweak that trains the model
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def check(recipe: Recipe) -> None:
     if rows > MOST_ROWS:
         raise over(f"{rows} TWEAK rows", MOST_ROWS, "tweaks")
     for tweak in _tweaks(recipe):
+        if isinstance(tweak, Training) and tweak.steps > MOST_STEPS:
+            raise over(f"{tweak.steps:,} steps of training", MOST_STEPS, "tweaks")
         if tweak.files:
             error = Refused(
                 f"`{tweak}` reads a file, and the page opens none", hint="the command line does: `invivo compare`"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from invivo.errors import InvivoError
+from ..errors import InvivoError
 
 
 class CannotWrite(InvivoError):

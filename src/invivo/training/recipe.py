@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from invivo.errors import InvivoError
+from ..errors import InvivoError
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import GPT2LMHeadModel
 
-from invivo.errors import InvivoError
-
+from ..errors import InvivoError
 from . import log
 from .files import write_whole
 from .learner import Learner
 from .measure import Score
-from .stream import Tokens, batch, stage_at
+from .stream import PLAIN, Stage, Tokens, batch, stage_at
 
 # model, row length -> the score of each held-out text, and whatever else is to stand in the log
 Watch = Callable[[GPT2LMHeadModel, int], tuple[dict[str, Score], dict[str, float]]]
@@ -56,14 +56,17 @@ def train(
     bytes_of: np.ndarray,
     watch: Watch | None = None,
     keep: Callable[[GPT2LMHeadModel, int], None] | None = None,
+    stages: Sequence[Stage] = PLAIN,
+    console: Console | None = None,
     save_seconds: float = 240,
     log_seconds: float = 10,
 ) -> None:
     """Move `learner` to the end of its recipe, saving on the way. Loss goes to the file `diary` and the progress bar.
 
     `watch` scores the model on held-out text at each checkpoint, in rows as long as those it is being trained on:
-    it knows nothing yet of later positions. `keep` is given the model at each of `moments`. SIGTERM and Ctrl-C save,
-    then raise KeyboardInterrupt. Raises CannotWrite and Diverged; what was saved before stays.
+    it knows nothing yet of later positions. `keep` is given the model at each of `moments`. `stages` say what is read
+    when, `console` where the bar is drawn. SIGTERM and Ctrl-C save, then raise KeyboardInterrupt. Raises CannotWrite
+    and Diverged; what was saved before stays.
     """
     recipe = learner.recipe
     entries = log.read(diary, until=learner.step)
@@ -74,7 +77,11 @@ def train(
         TextColumn("{task.description}", markup=False),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, refresh_per_second=1) as bar, diary.open("a") as lines, stop_signals() as stopped:
+    with (
+        Progress(*columns, console=console, refresh_per_second=1) as bar,
+        diary.open("a") as lines,
+        stop_signals() as stopped,
+    ):
 
         def write(entry: log.Entry) -> None:
             lines.write(log.line({"step": learner.step, "tokens": learner.seen} | entry))
@@ -88,7 +95,7 @@ def train(
         if keep and learner.step == 0:
             keep(learner.model, 0)
         while learner.step < recipe.steps and not stopped:
-            stage = stage_at(learner.step / recipe.steps, recipe.context)
+            stage = stage_at(learner.step / recipe.steps, recipe.context, stages)
             rows = batch(sources, stage, recipe.batch_tokens, recipe.seed, learner.step)
             results.append(learner.learn(rows))
             if keep and learner.step in kept:

@@ -23,8 +23,7 @@ import torch.nn.functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from invivo.errors import InvivoError
-
+from ..errors import InvivoError
 from .files import write_whole
 from .loss import head_loss
 from .muon import Muon

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from invivo.errors import InvivoError
+from ..errors import InvivoError
 
 SEPARATOR = "<|endoftext|>"
 # Typographic quotes become those on a keyboard: prompts are typed, and a small vocabulary should hold each word once.
@@ -73,8 +73,25 @@ def read_file(path: Path) -> str:
     return text
 
 
-def read_folder(folder: Path, heldout_share: float = 0.03, least_characters: int = 200_000) -> list[Source]:
-    """Every text file of `folder`, split. Raises CorpusError where there is nothing, or too little, to train on."""
+def cut(document: str, characters: int) -> list[str]:
+    """A long document as pieces of about so many characters, cut between paragraphs, or lines, or words."""
+    pieces, rest = [], document
+    while len(rest) > 1.5 * characters:
+        ends = (rest.rfind(mark, characters // 2, characters) for mark in ("\n\n", "\n", " "))
+        at = next((end for end in ends if end > 0), characters)
+        pieces.append(rest[:at].strip())
+        rest = rest[at:].strip()
+    return [piece for piece in (*pieces, rest) if piece]
+
+
+def read_folder(
+    folder: Path, heldout_share: float = 0.03, least_characters: int = 200_000, piece_characters: int | None = None
+) -> list[Source]:
+    """Every text file of `folder`, split. Raises CorpusError where there is nothing, or too little, to train on.
+
+    With `piece_characters`, longer documents are cut into pieces of about that length, so that a book without any
+    separator can be held out in part, too.
+    """
     if not folder.is_dir():
         raise CorpusError(f"{folder} is not a folder", hint="give one with *.txt or *.txt.xz files")
     paths = sorted(p for p in folder.iterdir() if p.name.endswith((".txt", ".txt.xz")))
@@ -86,6 +103,8 @@ def read_folder(folder: Path, heldout_share: float = 0.03, least_characters: int
         if name in sources:
             raise CorpusError(f"{folder} holds {name} twice, as .txt and as .txt.xz", hint="take one of them out")
         documents = [d for d in map(clean, read_file(path).split(SEPARATOR)) if d]
+        if piece_characters is not None:
+            documents = [piece for d in documents for piece in cut(d, piece_characters)]
         train = tuple(d for d in documents if not is_heldout(d, heldout_share))
         heldout = tuple(d for d in documents if is_heldout(d, heldout_share))
         sources[name] = Source(name, train, heldout)
