@@ -169,9 +169,10 @@ class Line(Spec):
         def fill(text: str) -> str:
             return re.sub(r"\{(\w+)\}", lambda m: spelling_of(type(self), m[1]).write(getattr(self, m[1])), text)
 
-        def optional(match: re.Match[str]) -> str:
-            slots = re.findall(r"\{(\w+)\}", match[1])
+        def optional(text: str) -> str:
+            slots = re.findall(r"\{(\w+)\}", text)
             default = all(getattr(self, s) == type(self).model_fields[s].default for s in slots)
-            return "" if default else fill(match[1])
+            return "" if default else fill(text)
 
-        return fill(re.sub(r"\[([^\]]*)\]", optional, self.form))
+        halves = re.split(r"\[([^\]]*)\]", self.form)  # each is filled once: a value may have braces of its own
+        return "".join(optional(h) if i % 2 else fill(h) for i, h in enumerate(halves))

@@ -15,6 +15,7 @@ _DOING = {
     "add": "adding",
     "copy": "copying",
     "set": "setting",
+    "retrieve": "retrieving",
     "boost": "boosting",
     "swap": "swapping",
     "quantize": "quantizing to",

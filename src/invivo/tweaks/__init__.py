@@ -10,6 +10,7 @@ from .model import ModelTweak, Prune, Quantize
 from .paths import Receiver, Send
 from .positions import Boost, Positional, Sinusoids
 from .prompt import Append, Prepend, PrependFile, PromptTweak, Replace, Wrap
+from .retrieve import Retrieve
 from .steering import Directed, Project, Steer
 from .training import Reset, Train, TrainFile, Training
 
@@ -41,6 +42,7 @@ __all__ = [
     "RelativeNoise",
     "Replace",
     "Reset",
+    "Retrieve",
     "Scale",
     "Send",
     "SetBeams",
