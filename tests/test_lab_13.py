@@ -49,6 +49,9 @@ def test_shuffled_stories_have_the_same_words() -> None:
         counts = Counter(little.text(row).split())
         assert counts["."] == 3
         assert sum(counts[name] for name in little.NAMES) == 3
+    one = Counter(little.text(little.stories(1, seed=5)[0, 1:].tolist()).split())
+    orders = math.lgamma(25) - sum(math.lgamma(n + 1) for n in one.values())
+    assert little.unordered() == pytest.approx(little.floor() + orders / 24)
     assert not torch.equal(little.stories(4, seed=3), little.stories(4, seed=3, shuffled=True))
 
 

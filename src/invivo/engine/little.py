@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
@@ -68,6 +69,12 @@ def floor() -> float:
     """The least mean surprise a token that a model of the language can have, in nats: its entropy."""
     free = (len(LISTS[word]) for word, kind in zip(FORM, kinds(), strict=True) if kind == "free choice")
     return sum(map(math.log, free)) / LENGTH
+
+
+def unordered() -> float:
+    """The same for stories with their words in random order: what is chosen, and which of all the orders it is."""
+    ways = math.factorial(LENGTH) / math.prod(math.factorial(n) for n in Counter(FORM).values())
+    return floor() + math.log(ways) / LENGTH
 
 
 def story(dice: random.Random) -> list[str]:

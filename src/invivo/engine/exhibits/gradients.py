@@ -42,7 +42,7 @@ class Settings(Spec):
     """The format that the logits are turned to before the loss is taken; all else is float64."""
     exponents: tuple[int, ...] = Field(default=(-1, -2, -3, -4, -5, -6, -7, -8), min_length=1)
     """How far weights are moved, as powers of ten; 10⁻⁶ is always among them."""
-    stories: int = Field(default=4, ge=1, le=64)
+    stories: int = Field(default=2, ge=1, le=64)
     """How many stories the loss is the mean of."""
     seed: int = Field(default=0, ge=0)
     """The dice of the weights, and of which are checked."""

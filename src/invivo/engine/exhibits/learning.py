@@ -2,7 +2,7 @@
 
 The language is made by rule (`engine/little.py`), so both ends of the curve are known before it is drawn: a model with
 random weights knows nothing and loses ln V nats a token, and nobody can do better than the language's entropy (Shannon
-1948). In between stands what a model reaches that knows how often each word comes, and no more.
+1948). A model that knows which words belong to a story and not their order has a bound of its own in between.
 """
 
 from __future__ import annotations
@@ -102,13 +102,6 @@ def learned(steps: int, seed: int, shuffled: bool = False) -> Run:
     return run
 
 
-def frequencies() -> float:
-    """The mean surprise of a model that knows how often each word comes, and looks at nothing else, in nats."""
-    counts = little.stories(4096, seed=-2)[:, 1:].flatten().bincount(minlength=len(little.words())).double()
-    chances = counts / counts.sum()
-    return float(-torch.xlogy(chances, chances).sum())
-
-
 def by_kind(row: list[float]) -> dict[str, float]:
     """The mean surprise of each kind of word, of the surprise at each token of a story."""
     found: dict[str, list[float]] = {kind: [] for kind in little.KINDS}
@@ -121,12 +114,12 @@ def show(living: Living, settings: Settings) -> Found:
     """A model with random weights learns a little language: its loss between ln V and the least that is possible."""
     del living  # whatever model is loaded, this one is trained on the spot
     run = learned(settings.steps, settings.seed)
-    top, floor, frequent = math.log(len(little.words())), little.floor(), frequencies()
+    top, floor = math.log(len(little.words())), little.floor()
     first, last = run.ends
     numbers = {
         "vocabulary": float(len(little.words())),
         "ln_v": top,
-        "frequencies": frequent,
+        "unordered": little.unordered(),
         "floor": floor,
         "first": first,
         "first_batch": run.losses[0],
@@ -237,8 +230,8 @@ def _beside(settings: Settings, run: Run, numbers: dict[str, float]) -> Found:
     numbers["shuffled_own"] = sum(runs["shuffled stories"].losses[-10:]) / 10
     sentence = (
         f"Trained on the same words in random order, the model ends at {number(ends['shuffled stories'])} nats a word "
-        f"on true stories (how often words come alone gives {number(numbers['frequencies'])}); on true order it ends "
-        f"at {number(ends['true stories'])}, and with other dice at {number(ends['true stories, other dice'])}."
+        f"on true stories (the least possible without order: {number(numbers['unordered'])}); on true order it ends at "
+        f"{number(ends['true stories'])}, and with other dice at {number(ends['true stories, other dice'])}."
     )
     drawn = Lines(
         title="Judged on true stories",
@@ -252,7 +245,7 @@ def _beside(settings: Settings, run: Run, numbers: dict[str, float]) -> Found:
                 Series(name=name, values=tuple(sum(row) / len(row) for row in one.judged), role=role)
                 for (name, one), role in zip(runs.items(), ("tweak", "other", "other"), strict=True)
             ),
-            Series(name="knows how often words come", values=(numbers["frequencies"],) * len(run.at), role="base"),
+            Series(name="least possible without order", values=(numbers["unordered"],) * len(run.at), role="base"),
         ),
     )
     return Found(sentence, (Figure(picture=drawn, name="placebo"),), numbers)
