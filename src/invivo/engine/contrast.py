@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ..errors import BadText, InvivoError
-from ..experiment.direction import MEAN_DIFFERENCE, Direction
+from ..experiment.contrast import Contrast
+from ..experiment.direction import LEVEL, MEAN_DIFFERENCE, Direction
 from ..sites import Place, canonical_indices, index_list
+from . import directions
 from .compare import versions
 from .forward import watched
 from .living import Living
@@ -68,6 +70,76 @@ def contrast(
         versions=versions(),
     )
     return record, values.float().numpy()
+
+
+@torch.no_grad()
+def in_every_layer(living: Living, contrast: Contrast) -> list[tuple[Direction, np.ndarray]]:
+    """The record and the numbers (width,) of a contrast's direction in each layer, from one reading of every prompt.
+
+    Raises what `contrast` raises.
+    """
+    places = [Place.of(f"L{layer}.{contrast.site}") for layer in range(living.anatomy.layers)]
+    _check(contrast.with_, contrast.without, places[0])
+    sets = (last_tokens(living, texts, contrast.site).unbind(1) for texts in (contrast.with_, contrast.without))
+    found = []
+    for layer, (shown, hidden) in enumerate(zip(*sets, strict=True)):
+        values = between(shown, hidden, contrast.level)
+        record = Direction(
+            name=contrast.name.replace("*", str(layer)),
+            width=len(values),
+            norm=float(values.norm()),
+            place=places[layer],
+            at="-1",
+            how=LEVEL if contrast.level else MEAN_DIFFERENCE,
+            with_prompts=len(contrast.with_),
+            without_prompts=len(contrast.without),
+            usual_norm=float(torch.cat([shown, hidden]).norm(dim=-1).mean()),
+            agreement=_agreement(shown, hidden),
+            model=living.name,
+            revision=living.revision,
+            device=f"{living.device.type}, {str(living.dtype).removeprefix('torch.')}",
+            versions=versions(),
+        )
+        found.append((record, values.float().numpy()))
+    return found
+
+
+@torch.no_grad()
+def last_tokens(living: Living, texts: Sequence[str], site: str) -> Tensor:
+    """What a site of the residual stream holds at each text's last token in every layer: (N, L, D), in float64."""
+    where = [(layer, site) for layer in range(living.anatomy.layers)]
+    for layer, _ in where:
+        living.anatomy.locate(Place.of(f"L{layer}.{site}"))
+    ids = [living.encode(text) for text in texts]
+    alike: dict[int, list[int]] = {}  # texts of one length go together, without padding
+    for n, one in enumerate(ids):
+        alike.setdefault(len(one), []).append(n)
+    found = torch.empty(len(ids), len(where), living.anatomy.width, dtype=torch.float64)
+    with living.alone("compare"):
+        for numbers in alike.values():
+            with watched(living.anatomy, capture=where) as run:
+                living.hf(input_ids=torch.tensor([ids[n] for n in numbers], device=living.device), use_cache=False)
+            for layer, x in enumerate(run.tensors()[one] for one in where):
+                found[numbers, layer] = x.reshape(len(numbers), -1, x.shape[-1])[:, -1].double().cpu()
+    return found
+
+
+def between(shown: Tensor, hidden: Tensor, level: bool) -> Tensor:
+    """The mean difference (D,) of two sets of vectors (N, D).
+
+    Where it is level, what it has along the mean of `hidden` is taken out: then these have nothing along the direction
+    on average, and projecting it out makes the others like them. A plain one does that only where the stream happens
+    to be centred at zero (Marshall et al. 2024).
+    """
+    mean = hidden.mean(0)
+    values = shown.mean(0) - mean
+    return values - (values @ mean) / (mean @ mean) * mean if level else values
+
+
+def keep(living: Living, contrast: Contrast) -> None:
+    """Make a contrast's directions and keep them under its names, in place of what was kept under them before."""
+    for record, values in in_every_layer(living, contrast):
+        directions.write(record, values)
 
 
 def _check(with_: Sequence[str], without: Sequence[str], place: Place) -> None:

@@ -118,6 +118,14 @@ def deepest_subject(living: Living, experiment: Experiment) -> str:
     return deep[-1] if deep else sites[max(range(len(sites)), key=shares.__getitem__)]
 
 
+def every_layer(living: Living, experiment: Experiment) -> str:
+    """The stack that does in every layer of this model what the experiment's tallest stack does in every layer of its
+    own; whatever it calls `L0` in its first line is called so by number in the others.
+    """
+    line = str(max(experiment.tweaks, key=len).root[0])
+    return " + ".join(line.replace("L0", f"L{layer}") for layer in range(living.anatomy.layers))
+
+
 FINDERS: dict[str, Callable[[Living, Experiment], str]] = {
     "induction head": _strongest("induction"),
     **{f"induction head, number {n}": _strongest("induction", n - 1) for n in range(2, 7)},
@@ -125,6 +133,7 @@ FINDERS: dict[str, Callable[[Living, Experiment], str]] = {
     "queries of its layer": _all_queries,
     "previous-token head": _strongest("previous_token"),
     "answering head": answering_head,
+    "every layer": every_layer,
     "loudest neuron": loudest_neuron,
     "outspoken neuron": outspoken_neuron,
     "subject's deepest place": deepest_subject,
@@ -141,7 +150,10 @@ def at(living: Living, experiment: Experiment, finds: Mapping[str, str]) -> tupl
     finally:
         _kept.pop(id(living), None)
     notes = [
-        f"fruitfly's {name} stands for its {kind}; {living.name}'s is {here_for[name]}" for name, kind in finds.items()
+        f"the stack has a line for each of {living.name}'s layers"
+        if " + " in name
+        else f"fruitfly's {name} stands for its {kind}; {living.name}'s is {here_for[name]}"
+        for name, kind in finds.items()
     ]
     lines = [str(stack) for stack in experiment.tweaks]
     if here_for:  # all at once: what stands in for one name may be another's

@@ -29,7 +29,7 @@ from . import selftest as selftesting
 from . import steps as stepping
 from . import sweep as sweeping
 from .compare import Interrupted, OnToken
-from .contrast import contrast
+from .contrast import contrast, keep
 from .forward import Pass, Where, watched
 from .living import Living, TokenInfo, wake
 from .rows import Row, actions_for_all, check_effect
@@ -216,6 +216,8 @@ class Model:
         if own and self.name != lab.experiment.model:
             planned, notes = finders.at(self.living, planned, lab.finds)
         try:
+            if lab.directions is not None:
+                keep(self.living, lab.directions)
             result = self.run(planned, on_token=on_token)
         except Interrupted as stop:
             cut = cast(Comparison, stop.kept)

@@ -22,6 +22,7 @@ from ..tweaks.steering import ADirection, Project, Steer
 from .result import Result
 
 MEAN_DIFFERENCE = "mean difference"
+LEVEL = "mean difference, less what lies along the mean without"
 
 
 class Direction(Result):

@@ -15,6 +15,7 @@ from ..show import shell
 from ..show.blocks import Document
 from ..spec import Spec
 from .comparison import Comparison
+from .contrast import Contrast
 from .plan import Experiment
 from .result import Result
 from .step import Claim, Step, StepResult, Verdict
@@ -55,6 +56,8 @@ class Lab(Spec):
     """Further experiments, in order; the last one is the control."""
     finds: dict[str, str] = Field(default_factory=dict)
     """What the tweaks name for fruitfly and another model must be asked for: `head 2.3`, its induction head."""
+    directions: Contrast | None = None
+    """Directions that its tweaks name, made on the model at hand before anything runs."""
     all_rows: bool = False
     """Whether every TWEAK row's text and numbers are shown, not only the hero's."""
     hero: int = -1
