@@ -9,6 +9,7 @@ from . import (  # noqa: F401 - they add themselves to `app`
     config,
     direction,
     doctor,
+    evaluate,
     fruitfly,
     guide,
     heads,

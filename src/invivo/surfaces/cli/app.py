@@ -33,6 +33,7 @@ ORDER = (
     "lens",
     "heads",
     "attribute",
+    "eval",
     "show",
     "direction",
     "fruitfly",
