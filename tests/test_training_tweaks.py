@@ -34,6 +34,7 @@ def trained(model: Model, steps: int, rate: float) -> torch.nn.Module:
     ids = torch.tensor([model.living.encode(TEXT)])
     optimizer = torch.optim.AdamW(hf.parameters(), betas=(0.9, 0.98), weight_decay=0.0)
     for step in range(steps):
+        torch.manual_seed(step)  # for dropout
         up = (step + 1) / max(1.0, 0.05 * steps)
         optimizer.param_groups[0]["lr"] = rate * min(1, up, 0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
         logs = hf(input_ids=ids).logits[0, :-1].log_softmax(-1)

@@ -82,6 +82,7 @@ FIELDS = {
     "group": st.sampled_from([0, 32, 64, 128]),
     "steps": st.integers(0, 10_000),
     "rate": st.floats(0, 1, exclude_min=True),
+    "rank": st.integers(1, 4096),
 }
 
 
@@ -91,7 +92,7 @@ def tweaks(draw):
     values = {}
     for name, field in kind.model_fields.items():
         if field.is_required() or draw(st.booleans()):
-            values[name] = draw(FIELDS[name])
+            values[name] = draw(st.text(min_size=1) if name == "text" and field.is_required() else FIELDS[name])
     try:
         return kind.of(values)
     except InvivoError:

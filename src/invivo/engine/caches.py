@@ -91,8 +91,9 @@ def whole() -> DynamicCache:
 
 def bytes_of(cache: Cache) -> int:
     """Bytes of all keys and values that a cache holds, counted from its tensors."""
+    layers: list[Any] = list(cache.layers)
     return sum(
-        layer.bytes if isinstance(layer, FewBits) else layer.keys.nbytes + layer.values.nbytes for layer in cache.layers
+        layer.bytes if isinstance(layer, FewBits) else layer.keys.nbytes + layer.values.nbytes for layer in layers
     )
 
 

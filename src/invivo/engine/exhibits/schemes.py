@@ -76,7 +76,7 @@ def show(living: Living, settings: Settings) -> Found:
 
 def stored() -> dict[str, Any]:
     """What was measured before, as `measured` gives it. Raises InvivoError where the file is not there."""
-    file = resources.files(__package__) / KEPT
+    file = resources.files(str(__package__)) / KEPT
     if not file.is_file():
         raise InvivoError(f"{KEPT} is missing", hint="`invivo show schemes again=true` measures anew")
     return json.loads(file.read_text(encoding="utf-8"))
