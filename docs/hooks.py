@@ -17,6 +17,7 @@ def on_config(config: Any) -> Any:
     config.nav = [
         {"invivo": "index.md"},
         {"Guide": [{"In order": "guide.md"}, *labs(), {"Glossary": "glossary.md"}]},
+        {"The page": "page.md"},
         {"Your own": [{"A lab of your own": "own-lab.md"}, {"Labs and models": "families.md"}]},
         {"Reference": "reference.md"},
         {"fruitfly": [{"What it does": "fruitfly.md"}, {"How it was made": "training.md"}, {"Log": "LOG.md"}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zipfile import ZipFile
 
 import pytest
@@ -35,6 +37,7 @@ ARGUMENTS = [
 
 if CHROMIUM is None and os.environ.get("INVIVO_CI"):
     raise RuntimeError("the page's tests need a browser: apt install chromium")
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt install chromium")
 
 
@@ -99,9 +102,25 @@ def page(browser: Any, served: Served) -> Iterator[Any]:
     context.close()
 
 
+def opened(page: Any, prompt: str, tweak: str, tokens: int = 5, depth: str = "bench") -> None:
+    """Open the page at an address that holds one small comparison."""
+    experiment = {"prompt": prompt, "tweaks": [tweak], "decoding": {"max_new_tokens": tokens}}
+    state = quote(json.dumps({"e": experiment, "lab": None, "depth": depth, "row": 0}))
+    page.set_default_timeout(60_000)
+    page.goto(f"{page.url.partition('#')[0]}#{state}")
+    page.reload()
+    page.get_by_text("fruitfly: 6 layers").wait_for()
+
+
 def ran(page: Any) -> None:
     expect(page.locator(".recorded")).to_have_count(0)
-    page.locator(".parted").first.wait_for()
+    page.locator(".parted").first.wait_for(timeout=60_000)
+
+
+def finished(page: Any) -> None:
+    """Wait for a lab's steps, which are made after its comparison is shown."""
+    ran(page)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=300_000)
 
 
 def test_the_first_look_needs_no_model(browser: Any, fruitfly: Model, tmp_path: Path) -> None:
@@ -129,8 +148,8 @@ def test_the_first_look_needs_no_model(browser: Any, fruitfly: Model, tmp_path: 
 def test_a_newcomers_path(page: Any, journal: Path) -> None:
     page.get_by_role("button", name="02 ").click()
     page.get_by_role("button", name="Run", exact=True).click()
-    ran(page)
-    strips = page.locator(".strip p").all_inner_texts()
+    finished(page)
+    strips = page.locator(".strip .text").all_inner_texts()
     assert len(strips) >= 2
     assert strips[0] != strips[-1]
     page.get_by_role("button", name="Switch off every head in turn").click()
@@ -140,7 +159,7 @@ def test_a_newcomers_path(page: Any, journal: Path) -> None:
     lines = [field.input_value() for field in page.get_by_label("tweak as text").all()]
     assert any("head 1.3" in line for line in lines), (before, lines)
     page.get_by_role("button", name="Run", exact=True).click()
-    ran(page)
+    finished(page)
     assert page.get_by_role("button", name="Save").is_disabled()  # a run is kept with a takeaway
     page.get_by_label("My takeaway").fill("Head 1.3 is not the one <i>.")
     page.get_by_role("button", name="Save").click()
@@ -161,6 +180,8 @@ def test_a_newcomers_path(page: Any, journal: Path) -> None:
 
 
 def test_keys_alone_are_enough(page: Any) -> None:
+    page.get_by_role("radio", name="Learn").focus()
+    page.keyboard.press("ArrowLeft")  # to the bench: no lesson, and one comparison
     page.keyboard.press("Control+Enter")
     ran(page)
     heads = page.get_by_role("button", name="Switch off every head in turn")
@@ -181,7 +202,8 @@ def test_keys_alone_are_enough(page: Any) -> None:
 
 
 def test_the_address_holds_everything(page: Any, browser: Any) -> None:
-    prompt = page.get_by_label("Prompt")
+    page.get_by_role("radio", name="Bench").click()
+    prompt = page.get_by_label("Prompt", exact=True)
     for text in ("One day a fox", "The king said"):
         prompt.fill(text)
         page.get_by_role("button", name="Run", exact=True).click()
@@ -190,7 +212,7 @@ def test_the_address_holds_everything(page: Any, browser: Any) -> None:
     other = browser.new_context().new_page()
     other.goto(page.url)
     other.get_by_text("fruitfly: 6 layers").wait_for()
-    assert other.get_by_label("Prompt").input_value() == "The king said"
+    assert other.get_by_label("Prompt", exact=True).input_value() == "The king said"
     other.get_by_role("button", name="Run", exact=True).click()
     ran(other)
     assert other.locator(".next").inner_text() == table
@@ -202,7 +224,8 @@ def test_the_address_holds_everything(page: Any, browser: Any) -> None:
 
 
 def test_hostile_text_stays_text(page: Any) -> None:
-    page.get_by_label("Prompt").fill(HOSTILE)
+    page.get_by_role("radio", name="Bench").click()
+    page.get_by_label("Prompt", exact=True).fill(HOSTILE)
     page.get_by_role("button", name="Run", exact=True).click()
     ran(page)
     assert page.title() == "invivo"
@@ -228,6 +251,7 @@ def test_a_run_can_be_stopped_and_a_dead_server_is_told(browser: Any, fruitfly: 
     try:
         page.goto(served.address)
         page.get_by_text("fruitfly: 6 layers").wait_for()
+        page.get_by_role("radio", name="Bench").click()
         page.get_by_label("New tokens").fill("400")
         page.get_by_role("button", name="Run", exact=True).click()
         page.locator(".token").nth(8).wait_for()
@@ -257,7 +281,8 @@ def test_a_run_can_be_stopped_and_a_dead_server_is_told(browser: Any, fruitfly: 
 
 
 def test_an_exhibit_is_one_click_away(page: Any) -> None:
+    page.get_by_role("radio", name="Bench").click()
     page.get_by_role("tab", name="Exhibits").click()
-    page.get_by_label("Exhibits").select_option("softmax")
+    page.get_by_role("combobox", name="Exhibits").select_option("softmax")
     page.get_by_role("button", name="Show", exact=True).click()
     page.get_by_role("tabpanel").locator("figure").first.wait_for()

@@ -84,6 +84,8 @@ class Heatmap(_Picture):
     """Unit of the values."""
     diverging: bool = False
     """Colours about 0, with symmetric limits, when values have a sign."""
+    outlined: tuple[tuple[bool, ...], ...] | None = None
+    """Cells to draw a line around, as large as `values`: what a tweak can reach."""
 
 
 Picture = Annotated[Bars | Lines | Heatmap, Field(discriminator="kind")]

@@ -35,6 +35,7 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
         ser_json_inf_nan="strings",
+        json_schema_serialization_defaults_required=True,
         ignored_types=(cached_property,),
     )
 

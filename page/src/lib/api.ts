@@ -37,6 +37,11 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   return (await answer(path, posting(body))).json()
 }
 
+/** Something that is no JSON: a figure as a file, a run as HTML. */
+export async function fetched(path: string, body: unknown): Promise<Blob> {
+  return (await answer(path, posting(body))).blob()
+}
+
 export async function drop(path: string): Promise<void> {
   await answer(path, { method: 'DELETE' })
 }
@@ -47,8 +52,10 @@ export async function stream(
   body: unknown,
   signal: AbortSignal,
   on: (event: Event) => void,
+  named: (run: string) => void = () => {},
 ): Promise<string> {
   const found = await answer(path, posting(body, signal))
+  named(found.headers.get('x-run') ?? '')
   const reader = found.body!.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
   let ended = false

@@ -1,5 +1,6 @@
 // What stands on the bench: an experiment being written, the run that is on, and what came out.
 import { drop, get, post, Refusal, stream } from './api'
+import type { Guess, Spot, Table, WithIds } from './kinds'
 import type {
   Axis,
   Block,
@@ -35,7 +36,7 @@ class Bench {
 
   plan = $state<Experiment>(structuredClone(BLANK))
   lab = $state<string | null>(null)
-  depth = $state<Depth>('lab')
+  depth = $state<Depth>(known('depth', 'learn'))
   chips = $state<{ id: number; text: string }[]>([])
 
   running = $state(false)
@@ -47,14 +48,21 @@ class Bench {
   blocks = $state.raw<Block[]>([])
   numbers = $state.raw<Record<string, (number | null)[]>>({})
   run = $state('')
+  opened = $state('') // the journal's entry that is shown
   recorded = $state(false)
   saved = $state('')
   takeaway = $state('')
-  guess = $state('')
+  guess = $state<Guess>({ text: '', answer: '' })
+  finished = $state.raw<Set<string>>(new Set()) // labs of which a run was kept
+  spot = $state<Spot | null>(null)
+  tables = $state.raw<Record<string, Table[]>>({}) // what was about to be said, along a strip
   row = $state(0) // the TWEAK row that numbers and bars show
 
   side = $state.raw<Record<string, Side>>({}) // what stands under "where it happened", by tab
   #abort: AbortController | null = null
+  #looks = new Map<string, AbortController>()
+  #seen = new Map<string, Extract<Event, { event: 'done' }> & { run: string }>() // results of late, by address
+  #asked = new Set<string>()
 
   get models(): Opened[] {
     return this.state?.models ?? []
@@ -74,15 +82,19 @@ class Bench {
     if (!fromAddress) void this.#showRecorded()
     addEventListener('popstate', () => {
       this.stop()
-      if (this.#readAddress()) void this.cut()
+      if (!this.#readAddress()) return
+      void this.cut()
+      const before = this.#seen.get(location.hash)
+      if (before) this.#take(before, before.run)
     })
     try {
       ;[this.sections, this.vocabulary] = await Promise.all([get<Section[]>('/api/labs'), get<Vocabulary>('/api/vocabulary')])
       void this.readJournal()
+      void this.#readFinished()
       await this.#watch()
       void this.cut()
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
     }
   }
 
@@ -128,6 +140,15 @@ class Bench {
     return '#' + encodeURIComponent(JSON.stringify({ e: $state.snapshot(this.plan), lab, depth, row }))
   }
 
+  deepen(depth: Depth): void {
+    this.depth = depth
+    try {
+      localStorage.setItem('depth', depth)
+    } catch {
+      // a browser that keeps nothing: the address still does
+    }
+  }
+
   remember(): void {
     if (this.address !== location.hash) history.pushState(null, '', this.address)
   }
@@ -138,6 +159,7 @@ class Bench {
     this.lab = lab.number
     this.plan = structuredClone($state.snapshot(lab.experiment)) as Experiment
     if (this.models[0] && !this.models.some((m) => m.name === this.plan.model)) this.plan.model = this.models[0].name
+    this.guess = { text: '', answer: '' }
     this.row = lab.hero < 0 ? lab.experiment.tweaks.length + lab.hero : lab.hero
     this.forget()
     this.remember()
@@ -148,6 +170,7 @@ class Bench {
     this.stop()
     this.lab = card.lab?.slice(0, 2) ?? null
     this.plan = structuredClone($state.snapshot(card.recipe)) as Experiment
+    this.row = Math.max(Math.min(this.row, this.plan.tweaks.length - 1), 0)
     this.forget()
     this.takeaway = card.takeaway
     this.remember()
@@ -155,15 +178,26 @@ class Bench {
     void this.cut()
   }
 
+  /** What is known about every place of a prompt (a sweep of heads) outlives a change of the tweak. */
+  #about(): string {
+    const { prompt, target, wrong, model } = this.experiment
+    return JSON.stringify([prompt, target, wrong, model])
+  }
+
   forget(): void {
     this.rows = []
     this.result = this.told = null
     this.blocks = []
     this.numbers = {}
-    this.side = {}
+    const heads = this.side.heads?.about === this.#about() ? this.side.heads : undefined
+    for (const [tab, abort] of this.#looks) if (tab !== 'heads' || !heads) abort.abort()
+    this.side = heads ? { heads } : {}
+    this.spot = null
+    this.tables = {}
+    this.#asked.clear()
     this.trouble = null
     this.recorded = false
-    this.run = this.saved = this.takeaway = ''
+    this.run = this.opened = this.saved = this.takeaway = ''
   }
 
   async replay(id: string): Promise<void> {
@@ -171,34 +205,86 @@ class Bench {
       const entry = await get<Card & { result: Comparison; document: { blocks: Block[] } }>(`/api/journal/${id}`)
       this.result = entry.result
       this.numbers = entry.numbers
+      this.opened = id
       this.rows = []
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
+    }
+  }
+
+  async tokensOf(text: string): Promise<{ id: number; text: string }[]> {
+    const name = this.model?.name
+    if (!name) return []
+    try {
+      return (await post<{ tokens: { id: number; text: string }[] }>('/api/tokens', { text, model: name })).tokens
+    } catch {
+      return [] // what is wrong with it is told when it is run
     }
   }
 
   async cut(): Promise<void> {
-    const name = this.model?.name
-    if (!name) return
-    try {
-      this.chips = (await post<{ tokens: { id: number; text: string }[] }>('/api/tokens', { text: this.plan.prompt, model: name })).tokens
-    } catch {
-      this.chips = []
-    }
+    const text = this.plan.prompt
+    const chips = await this.tokensOf(text)
+    if (text === this.plan.prompt) this.chips = chips
   }
 
   async readLine(line: string): Promise<ReadTweak[]> {
     return (await post<{ tweaks: ReadTweak[] }>('/api/tweak', { line })).tweaks
   }
 
-  /** Put a place into the first tweak that has one: look, change, compare in one gesture. */
+  /** The tweak that the page speaks of: the chosen row's line. */
+  get line(): string {
+    return this.plan.tweaks[Math.min(this.row, this.plan.tweaks.length - 1)] ?? ''
+  }
+
+  /** Put a place into the chosen row: look, change, compare in one gesture. A head takes another head's place. */
   pick(place: string): void {
     const rows = [...this.plan.tweaks]
-    const at = Math.min(this.row, rows.length - 1)
+    const at = Math.max(Math.min(this.row, rows.length - 1), 0)
     const line = rows[at] ?? ''
-    const changed = line.replace(/head -?\d+\.-?\d+/, place)
-    rows[Math.max(at, 0)] = changed === line && !line.includes(place) ? `zero ${place}` : changed
+    const changed = place.startsWith('head ') ? line.replace(/head -?\d+\.-?\d+/, place) : line
+    rows[at] = changed === line && !line.includes(place) ? `zero ${place}` : changed
     this.plan.tweaks = rows
+    this.picked = rows[at]!
+  }
+
+  picked = $state('') // what a click wrote into the sentence, to be told aloud
+
+  // ── along a text ──
+  /** Look at a token of a strip; without `pin` only while the pointer or the focus is there. */
+  lookAt(strip: number, at: number, pin = false): void {
+    if (!this.result || (this.spot?.pinned && !pin)) return
+    const same = this.spot?.pinned && this.spot.strip === strip && this.spot.at === at
+    this.spot = pin && same ? { strip, at, pinned: false } : { strip, at, pinned: pin }
+    void this.#readAlong(strip)
+  }
+
+  lookAway(unpin = false): boolean {
+    const was = !!this.spot?.pinned
+    if (this.spot && (unpin || !was)) this.spot = null
+    return was
+  }
+
+  /** What stood at the spot before its token was chosen: None while it is being asked for. */
+  get table(): Table | undefined {
+    return this.spot ? this.tables[`${this.spot.strip}.${this.row}`]?.[this.spot.at] : undefined
+  }
+
+  async #readAlong(strip: number): Promise<void> {
+    const { result, run } = this
+    const key = `${strip}.${this.row}`
+    if (!result || this.#asked.has(key)) return
+    const { ids } = (strip ? result.tweaks[strip - 1] : result.base) as WithIds
+    if (!ids?.length) return
+    this.#asked.add(key)
+    try {
+      const row = result.tweaks.length ? this.row : null
+      const { tables } = await post<{ tables: Table[] }>('/api/along', { recipe: result.recipe, ids, row })
+      if (this.result && this.run === run) this.tables = { ...this.tables, [key]: tables }
+    } catch (error) {
+      this.#asked.delete(key)
+      this.tell(error)
+    }
   }
 
   // ── running ──
@@ -219,7 +305,7 @@ class Bench {
   async go(): Promise<void> {
     this.stop()
     const plan = this.experiment
-    const lab = this.chosen && plan.tweaks.length ? this.chosen : undefined
+    const lab = plan.tweaks.length && this.depth !== 'bench' ? this.chosen : undefined
     this.remember()
     this.forget()
     this.running = true
@@ -227,9 +313,10 @@ class Bench {
     const abort = (this.#abort = new AbortController())
     try {
       const path = lab ? `/api/labs/${lab.number}/run` : '/api/compare'
-      this.run = await stream(path, plan, abort.signal, (event) => this.#hear(event))
+      this.run = await stream(path, plan, abort.signal, (event) => this.#hear(event), (run) => (this.run = run))
+      if (!this.told?.steps.some((step) => step.name === 'real')) void this.tryElsewhere(true)
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
     } finally {
       if (this.#abort === abort) {
         this.running = false
@@ -243,32 +330,53 @@ class Bench {
     if (event.event === 'queued') this.doing = words.queued(event.ahead)
     else if (event.event === 'started') this.doing = event.what
     else if (event.event === 'tokens') event.rows.forEach((token, i) => token && this.rows[i]?.push(token))
-    else if (event.event === 'done') this.#take(event)
+    else if (event.event === 'compared') this.#take({ ...event, event: 'done', seconds: 0 }, this.run)
+    else if (event.event === 'done') {
+      this.#seen.set(location.hash, { ...event, run: this.run })
+      if (this.#seen.size > 8) this.#seen.delete(this.#seen.keys().next().value!)
+      this.#take(event, this.run)
+    }
   }
 
-  #take(done: Extract<Event, { event: 'done' }>): void {
+  #take(done: Extract<Event, { event: 'done' }>, run = ''): void {
+    this.run = run
     this.told = done.kind === 'LabResult' ? (done.result as LabResult) : null
     this.result = this.told ? this.told.comparison : (done.result as Comparison)
     this.blocks = this.told ? done.document.blocks : []
     this.numbers = done.numbers
     if (this.row >= this.result.tweaks.length) this.row = Math.max(this.result.tweaks.length - 1, 0)
-    this.takeaway = ''
   }
 
-  #tell(error: unknown): void {
+  tell(error: unknown): void {
     if (error instanceof DOMException && error.name === 'AbortError') return
     this.trouble = error instanceof Refusal ? error : new Refusal(String(error))
+  }
+
+  /** The same tweak at random places: is the effect more than that of any change of its size? */
+  tryElsewhere(quietly = false): Promise<void> {
+    const { prompt, prompts, target, wrong, model } = this.result?.recipe ?? this.experiment
+    const tweak = this.result?.tweaks[this.row]?.tweak ?? this.line
+    if (quietly && !tweak) return Promise.resolve()
+    const metric = target ? 'target_probability' : 'kl_next'
+    return this.look('real', '/api/control', { case: { prompt, prompts, target, wrong }, tweak, metric, count: 20, model })
   }
 
   /** Another look at the same prompt: a sweep, a lens, a pattern, doses, the control. */
   async look(tab: string, path: string, body: unknown): Promise<void> {
     const abort = new AbortController()
-    const side: Side = { axes: [], values: [], done: 0, total: 0, result: null, blocks: [], trouble: null, running: true, abort }
-    const show = () => (this.side = { ...this.side, [tab]: { ...side } })
+    this.#looks.get(tab)?.abort()
+    this.#looks.set(tab, abort)
+    const about = this.#about()
+    const side: Side = { axes: [], values: [], done: 0, total: 0, result: null, blocks: [], trouble: null, running: true, abort, about, ahead: 0 }
+    const show = () => {
+      if (this.#looks.get(tab) === abort) this.side = { ...this.side, [tab]: { ...side } }
+    }
     show()
     try {
       await stream(path, body, abort.signal, (event) => {
-        if (event.event === 'axes') {
+        if (event.event === 'queued' || event.event === 'started') {
+          side.ahead = event.event === 'queued' ? event.ahead : 0
+        } else if (event.event === 'axes') {
           side.axes = event.axes
           side.values = Array(event.axes.reduce((n, axis) => n * axis.labels.length, 1)).fill(null)
         } else if (event.event === 'cells') {
@@ -283,6 +391,12 @@ class Bench {
       })
     } catch (error) {
       if (!(error instanceof DOMException)) side.trouble = error instanceof Refusal ? error : new Refusal(String(error))
+      else if (!side.values.length) {
+        if (this.#looks.get(tab) === abort) this.#looks.delete(tab)
+        const { [tab]: _, ...others } = this.side
+        if (this.side[tab]?.abort === abort) this.side = others
+        return
+      }
     }
     side.running = false
     show()
@@ -293,8 +407,13 @@ class Bench {
     try {
       this.journal = await get<Card[]>(`/api/journal?search=${encodeURIComponent(this.search)}`)
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
     }
+  }
+
+  async #readFinished(): Promise<void> {
+    const cards = await get<Card[]>('/api/journal?limit=500')
+    this.finished = new Set(cards.flatMap((card) => card.lab ?? []))
   }
 
   removed = $state<Card | null>(null)
@@ -302,9 +421,9 @@ class Bench {
   async #change(what: () => Promise<unknown>): Promise<void> {
     try {
       await what()
-      await this.readJournal()
+      await Promise.all([this.readJournal(), this.#readFinished()])
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
     }
   }
 
@@ -332,9 +451,9 @@ class Bench {
     try {
       const card = await post<Card>('/api/journal', { run: this.run, takeaway: this.takeaway })
       this.saved = card.id
-      await this.readJournal()
+      await Promise.all([this.readJournal(), this.#readFinished()])
     } catch (error) {
-      this.#tell(error)
+      this.tell(error)
     }
   }
 }
@@ -349,6 +468,17 @@ export interface Side {
   trouble: Refusal | null
   running: boolean
   abort: AbortController
+  about: string
+  ahead: number // how many runs come before it
+}
+
+function known(name: string, otherwise: Depth): Depth {
+  try {
+    const found = localStorage.getItem(name)
+    return found === 'learn' || found === 'lab' || found === 'bench' ? found : otherwise
+  } catch {
+    return otherwise
+  }
 }
 
 export const bench = new Bench()

@@ -40,7 +40,7 @@ export function inkOn(colour: string): string {
     return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
   })
   const light = 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!
-  return 1.05 / (light + 0.05) >= (light + 0.05) / 0.07 ? '#ffffff' : '#22262b'
+  return 1.05 / (light + 0.05) >= (light + 0.05) / 0.05 ? '#ffffff' : '#000000' // one of them has 4.5:1 on any colour
 }
 
 export function limits(values: (number | null)[], diverging: boolean): [number, number] {
@@ -54,11 +54,15 @@ export function limits(values: (number | null)[], diverging: boolean): [number, 
   return high > low ? [low, high] : [low, low + 1]
 }
 
-/** The file of a download, made in the page. */
-export function download(name: string, text: string, type: string): void {
+/** Save something under a name. */
+export function download(name: string, content: Blob): void {
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([text], { type }))
+  link.href = URL.createObjectURL(content)
   link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+}
+
+export function slug(text: string): string {
+  return text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '').slice(0, 40) || 'figure'
 }

@@ -202,12 +202,14 @@ class Model:
         on_token: OnToken | None = None,
         steps: bool = True,
         on_step: Callable[[str], None] | None = None,
+        on_result: Callable[[LabResult], None] | None = None,
     ) -> LabResult:
         """Run a lab, as it is or with another experiment, and check its claims: with other tweaks there are none.
 
         What the lab names for fruitfly (a head, a neuron) is found anew on another model. Without `steps` only the
-        comparison is run. `on_step` is told each step's title. Ctrl-C raises `Interrupted` with what there is by then:
-        the steps that ended, or of a comparison what was said, about which nothing is claimed.
+        comparison is run. `on_step` is told each step's title, `on_result` the result before its first step. Ctrl-C
+        raises `Interrupted` with what there is by then: the steps that ended, or of a comparison what was said, about
+        which nothing is claimed.
         """
         planned = (experiment or lab.experiment).model_copy(update={"model": self.name})
         if not planned.tweaks:
@@ -240,6 +242,8 @@ class Model:
             verdicts=tuple(Verdict(text=c.text, holds=c.holds(result), expected=c.exact or at_home) for c in claims),
             notes=tuple(notes),
         )
+        if on_result is not None:
+            on_result(told)
         done = []
         try:
             for each in lab.steps if steps else ():

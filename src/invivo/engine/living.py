@@ -80,7 +80,11 @@ class Living:
         return self.hf.dtype
 
     def encode(self, text: str, what: str = "prompt", special: bool = True) -> list[int]:
-        """Token ids. Raises BadText for an empty text and OutOfRange for one longer than the context."""
+        """Token ids. Raises BadText for a text that is empty or no Unicode, OutOfRange for one beyond the context."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise BadText(f"the {what} is not Unicode text, from character {error.start} on") from None
         ids = self.tokenizer(text, add_special_tokens=special, verbose=False).input_ids if text else []
         if not ids:
             raise BadText(f"the {what} is empty", hint="give at least one character to read")

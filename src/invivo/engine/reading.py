@@ -121,13 +121,15 @@ class Reading:
 
     def candidates(self, number: int) -> tuple[Candidate, ...]:
         """Likeliest next tokens of BASE and of a row, likeliest first."""
-        base, mine = self.next[0].exp(), self.next[number].exp()
-        size = min(self.top, base.numel())
-        ids = {int(i) for x in (base, mine) for i in x.topk(size).indices}
-        ordered = sorted(ids, key=lambda i: (-max(float(base[i]), float(mine[i])), i))
-        return tuple(
-            Candidate(id=i, text=self.living.piece(i).text, base=float(base[i]), tweak=float(mine[i])) for i in ordered
-        )
+        return candidates(self.living, self.next[0].exp(), self.next[number].exp(), self.top)
+
+
+def candidates(living: Living, base: Tensor, mine: Tensor, top: int) -> tuple[Candidate, ...]:
+    """The `top` likeliest tokens of two distributions (V,), by the larger of a token's two probabilities."""
+    size = min(top, base.numel())
+    ids = {int(i) for x in (base, mine) for i in x.topk(size).indices}
+    ordered = sorted(ids, key=lambda i: (-max(float(base[i]), float(mine[i])), i))
+    return tuple(Candidate(id=i, text=living.piece(i).text, base=float(base[i]), tweak=float(mine[i])) for i in ordered)
 
 
 def read_only(living: Living, rows: Sequence[Row], ids: list[int], first: int | None = None) -> list[list[float]]:

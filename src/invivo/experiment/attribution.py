@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..pictures import Bars, Heatmap, Series
 from ..show import shell
 from ..show.blocks import Block, Document, Figure, Heading, Table, Text
-from ..show.text import quoted
+from ..show.text import number, quoted
 from ..spec import Spec
 from .recipe import OnModel
 from .result import Result
@@ -83,13 +83,14 @@ class Attribution(Result):
         best = self.ranked()[0]
         what = f"{quoted(self.target)}" + (f" over {quoted(self.wrong)}" if self.wrong else "")
         verb = "speaks for" if best.logit > 0 else "speaks against"
-        return f"`{best.component}` {verb} {what} most, with {best.logit:+.2f} of {self.total:+.2f}."
+        return f"`{best.component}` {verb} {what} most, with {_signed(best.logit)} of {_signed(self.total)}."
 
     def document(self) -> Document:
         """Who writes what, as a map of the heads, bars of the largest, and a table."""
         blocks: list[Block] = [Heading(text="Who writes the answer"), Text(text=self.summary())]
         heads = [s for s in self.shares if s.head is not None]
         if heads:
+            most = max(heads, key=lambda s: abs(s.logit))
             layers, width = 1 + max(s.layer or 0 for s in heads), 1 + max(s.head or 0 for s in heads)
             table: list[list[float | None]] = [[None] * width for _ in range(layers)]
             for s in heads:
@@ -99,7 +100,7 @@ class Attribution(Result):
                     name="attribution-heads",
                     picture=Heatmap(
                         title="what each head writes into the logit",
-                        summary=self.summary(),
+                        summary=f"Of the heads, {most.component[5:]} writes most: {_signed(most.logit)}.",
                         rows=tuple(map(str, range(layers))),
                         columns=tuple(map(str, range(width))),
                         values=tuple(map(tuple, table)),
@@ -116,7 +117,7 @@ class Attribution(Result):
                 name="attribution",
                 picture=Bars(
                     title="the largest shares",
-                    summary=self.summary(),
+                    summary=f"{len(shown)} of {len(self.shares)} shares; together all make {_signed(self.total)}.",
                     labels=tuple(s.component for s in shown),
                     unit="logit",
                     series=(Series(name="share", role="tweak", values=tuple(s.logit for s in shown)),),
@@ -125,11 +126,15 @@ class Attribution(Result):
         )
         positive = sum(s.logit for s in self.shares if s.logit > 0)
         rows = (
-            ("all that speak for it", f"{positive:+.3f}"),
-            ("all that speak against it", f"{sum(s.logit for s in self.shares) - positive:+.3f}"),
-            ("together", f"{sum(s.logit for s in self.shares):+.4f}"),
-            ("the model's own", f"{self.total:+.4f}"),
+            ("all that speak for it", _signed(positive, 3)),
+            ("all that speak against it", _signed(sum(s.logit for s in self.shares) - positive, 3)),
+            ("together", _signed(sum(s.logit for s in self.shares), 4)),
+            ("the model's own", _signed(self.total, 4)),
         )
         blocks.append(Table(columns=("", "logit"), rows=rows))
         blocks += [Text(text=note, tone="note") for note in self.notes]
         return Document(blocks=tuple(blocks))
+
+
+def _signed(logit: float, decimals: int = 2) -> str:
+    return number(logit, decimals, signed=True)

@@ -115,3 +115,9 @@ class Comparison(Result):
         from .views import comparison_document
 
         return comparison_document(self)
+
+    def pictured(self) -> Document:
+        """The same with figures."""
+        from .views import comparison_pictured
+
+        return comparison_pictured(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..pictures import Heatmap, Lines, Series
 from ..show.blocks import Block, Code, Document, Figure, Heading, Table, Text
 from ..show.text import number, quoted, visible
+from .cone import reached
 from .lens import Grid, Lens, Seen
 from .views import short_revision
 from .wording import doing, percent, share_shift
@@ -51,7 +52,7 @@ def picture(lens: Lens, *, tweak: bool = False) -> Heatmap:
     target = lens.recipe.target
     what = f"probability of {quoted(target)}" if target is not None else "probability of the likeliest token"
     values = seen.target if target is not None and seen.target is not None else seen.top
-    return _map(lens, f"{row}: {what}", summary(lens, tweak=tweak), _scaled(values), f"{what}, %")
+    return _map(lens, f"{row}: {what}", summary(lens, tweak=tweak), _scaled(values), f"{what}, %", cone=tweak)
 
 
 def difference(lens: Lens) -> Heatmap:
@@ -103,7 +104,10 @@ def _scaled(values: Grid) -> Grid:
     return tuple(tuple(100 * v for v in row) for row in values)
 
 
-def _map(lens: Lens, title: str, words: str, values: Grid, unit: str, *, diverging: bool = False) -> Heatmap:
+def _map(
+    lens: Lens, title: str, words: str, values: Grid, unit: str, *, diverging: bool = False, cone: bool = True
+) -> Heatmap:
+    stack = lens.recipe.tweak
     return Heatmap(
         title=title,
         summary=words,
@@ -114,6 +118,7 @@ def _map(lens: Lens, title: str, words: str, values: Grid, unit: str, *, divergi
         column_name="position",
         unit=unit,
         diverging=diverging,
+        outlined=None if not cone or stack is None else reached(stack, lens.layers, len(lens.prompt_tokens)),
     )
 
 

@@ -17,6 +17,10 @@ class Result(Spec):
         """What to show of it, in order."""
         raise NotImplementedError
 
+    def pictured(self) -> Document:
+        """The same where figures can be shown: a notebook, a page."""
+        return self.document()
+
     def to_json(self) -> str:
         """One JSON document; `from_json` gives an equal result."""
         return self.model_dump_json(indent=1)
@@ -43,7 +47,7 @@ class Result(Spec):
     def _repr_html_(self) -> str:
         from ..show.html import fragment
 
-        return fragment(self.document())
+        return fragment(self.pictured())
 
     def __str__(self) -> str:
         return self.to_markdown()

@@ -13,6 +13,7 @@ from .drawings import draw
 from .lab import Lab, LabResult
 
 SIDE_BY_SIDE = 3  # more TWEAK rows than this are listed one below the other
+NEXT, ABOUT_TO_SAY = "after the prompt", "What it was about to say"
 NUMBERS = (
     "target",
     "logit_diff",
@@ -34,8 +35,22 @@ def comparison_document(c: Comparison) -> Document:
     blocks += [_strip(c, row) for row in range(len(c.tweaks))]
     blocks += [Text(text=note, tone="note") for note in _notes(c)]
     blocks += [Heading(text="How far apart"), _numbers(c)] if c.tweaks else []
-    blocks += [Heading(text="What it was about to say"), *_next_tables(c)]
+    blocks += [Heading(text=ABOUT_TO_SAY), *_next_tables(c)]
     return Document(blocks=(*blocks, *_again(c, c.recipe.to_cli(c.allowed))))
+
+
+def comparison_pictured(c: Comparison) -> Document:
+    """The same where figures can be shown: next tokens as bars, and how far each prediction moved along the text."""
+    blocks: list[Block] = []
+    for block in comparison_document(c).blocks:
+        if c.tweaks and isinstance(block, Table) and block.columns[0] == NEXT:
+            continue
+        blocks.append(block)
+        if c.tweaks and isinstance(block, Heading) and block.text == ABOUT_TO_SAY:
+            for row in _next_rows(c):
+                blocks.append(Figure(picture=draw("next_tokens", c, row), name=f"next-{row + 1}"))
+                blocks.append(Figure(picture=draw("kl_by_position", c, row), name=f"kl-{row + 1}"))
+    return Document(blocks=tuple(blocks))
 
 
 def lab_document(lab: Lab, result: LabResult) -> Document:
@@ -162,22 +177,27 @@ def _every_row(c: Comparison, names: tuple[str, ...]) -> list[Block]:
     return [table, Points(items=tuple(f"{m.label}: {m.gloss}" for m in chosen))]
 
 
+def _next_rows(c: Comparison) -> list[int]:
+    """Every TWEAK row while there are few; else the one that moved the prediction most."""
+    every = list(range(len(c.tweaks)))
+    if len(every) <= SIDE_BY_SIDE:
+        return every
+    return [max(every, key=lambda row: METRICS["kl_next"].of(c, row) or 0.0)]
+
+
 def _next_tables(c: Comparison) -> list[Table]:
     """A table a TWEAK while there are few; else one, of the row that moved the prediction most."""
     if not c.tweaks:
         return [
             Table(
-                columns=("after the prompt", "BASE, %"),
+                columns=(NEXT, "BASE, %"),
                 rows=tuple((visible(token.text), number(100 * token.base, 1)) for token in c.base.next),
             )
         ]
-    every = list(range(len(c.tweaks)))
-    if len(every) > SIDE_BY_SIDE:
-        every = [max(every, key=lambda row: METRICS["kl_next"].of(c, row) or 0.0)]
     return [
         Table(
             caption=str(c.tweaks[row].tweak) if len(c.tweaks) > 1 else "",
-            columns=("after the prompt", "BASE, %", "TWEAK, %", "difference"),
+            columns=(NEXT, "BASE, %", "TWEAK, %", "difference"),
             rows=tuple(
                 (
                     visible(token.text),
@@ -188,7 +208,7 @@ def _next_tables(c: Comparison) -> list[Table]:
                 for token in c.tweaks[row].next
             ),
         )
-        for row in every
+        for row in _next_rows(c)
     ]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator, Mapping
 from html import unescape
 from typing import Any
 
 from pydantic import Field
 
 from ..errors import BadText
-from ..experiment import Comparison, Experiment, LabResult
+from ..experiment import Comparison, Experiment, LabResult, Recipe
 from ..experiment.result import Result
 from ..metrics import METRICS
 from ..show.blocks import Document, Heading, Table, Text
@@ -38,8 +39,28 @@ class Kept(Spec):
     """Which weights exactly."""
 
 
-def run_of(result: LabResult | Comparison) -> str:
-    """A result as the JSON that a report keeps of it."""
+class KeptResult(Spec):
+    """What a report holds of a run that is no comparison: a sweep, a lens, an exhibit."""
+
+    kind: str
+    """The recipe's class."""
+    recipe: dict[str, Any]
+    """What was run."""
+    result: dict[str, Any]
+    """What came out, as `--json` prints it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: the prompt, the exhibit, the line that was swept."""
+        named = (self.recipe.get(key) for key in ("name", "tweak", "prompt"))
+        return next((str(one) for one in named if one), self.kind)
+
+
+def run_of(result: Result, recipe: Recipe | None = None) -> str:
+    """A result as the JSON that a report keeps of it. `recipe` is needed where it is neither lab nor comparison."""
+    if not isinstance(result, LabResult | Comparison):
+        plain = {"kind": type(recipe).__name__, "recipe": recipe.plain() if recipe else {}}
+        return KeptResult.of(plain | {"result": result.model_dump(mode="json")}).model_dump_json(ensure_ascii=True)
     compared = result.comparison if isinstance(result, LabResult) else result
     kept = Kept(
         lab=result.lab if isinstance(result, LabResult) else None,
@@ -52,14 +73,15 @@ def run_of(result: LabResult | Comparison) -> str:
     return json.dumps(kept.model_dump(mode="json"), ensure_ascii=True)
 
 
-def runs_in(page: str) -> tuple[Kept, ...]:
+def runs_in(page: str) -> tuple[Kept | KeptResult, ...]:
     """The runs that a report's page holds. Raises BadText where it holds none."""
     found = re.findall(re.escape(RUN) + "(.*?)</template>", page, re.DOTALL)
     if not found:
         raise BadText("no run of invivo's is in that page", hint="`invivo run 02 --out FOLDER` writes one that has it")
     try:
-        return tuple(Kept.of(json.loads(unescape(text))) for text in found)
-    except ValueError as error:
+        plain = [json.loads(unescape(text)) for text in found]
+        return tuple(KeptResult.of(one) if "kind" in one else Kept.of(one) for one in plain)
+    except (TypeError, ValueError) as error:
         raise BadText(f"the run in that page cannot be read: {error}") from None
 
 
@@ -69,7 +91,7 @@ class Again(Spec):
     name: str
     """The lab, or the prompt."""
     same_text: bool
-    """Whether every row said the same, token by token."""
+    """Whether every row said the same, token by token; of other results, whether every name and token is the same."""
     apart: float
     """The largest relative difference of a number."""
     metric: str
@@ -131,12 +153,52 @@ def again(kept: Kept, now: Comparison) -> Again:
         apart=largest,
         metric=metric,
         same_weights=now.revision == kept.revision,
-        changed=tuple(
-            f"{name} {was}, now {now.versions[name]}"
-            for name, was in kept.versions.items()
-            if now.versions.get(name, was) != was
-        ),
+        changed=_changed(kept.versions, now.versions),
     )
+
+
+def again_of(kept: KeptResult, now: Result) -> Again:
+    """Any other result of before beside the one of now: every number in it, and every text that is not prose."""
+    before, after = dict(_leaves(kept.result)), dict(_leaves(now.model_dump(mode="json")))
+    same, largest, where = before.keys() == after.keys(), 0.0, ""
+    for path in before.keys() & after.keys():
+        a, b = before[path], after[path]
+        if isinstance(a, float) or isinstance(b, float):
+            gap = _gap(_finite(a), _finite(b))
+            if gap > largest:
+                largest, where = gap, path
+        else:
+            same = same and a == b
+    was, versions = kept.result.get("versions") or {}, getattr(now, "versions", {})
+    return Again(
+        name=kept.name,
+        same_text=same,
+        apart=largest,
+        metric=where,
+        same_weights=kept.result.get("revision") == getattr(now, "revision", None),
+        changed=_changed(was, versions),
+    )
+
+
+# What a run tells beside its numbers: prose follows from them, and the rest is about the machine.
+BESIDE = ("seconds", "versions", "revision", "device", "recipe", "allowed", "title", "sentence", "blocks", "notes")
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if path or key not in BESIDE:
+                yield from _leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{path}.{number}")
+    else:
+        yield path, value
+
+
+def _changed(was: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Versions that are not what they were."""
+    return tuple(f"{name} {old}, now {now[name]}" for name, old in was.items() if now.get(name, old) != old)
 
 
 def _gap(before: float | None, after: float | None) -> float:

@@ -12,10 +12,13 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import Refused
+from ..experiment import Recipe
+from ..experiment.result import Result
 from ..files import mishaps, read, replace
-from ..show.blocks import Document, Figure
+from ..show.blocks import Code, Document, Figure, Heading
 from ..show.figures import WRITERS
 from ..show.html import Part, page
 from ..show.markdown import escaped, markdown
@@ -58,6 +61,33 @@ def write_report(
             (folder / path).unlink()
     _list(folder, listed | {name: {path: [_digest(data)] for path, data in new.items()}})
     return [folder / path for path in new if not path.startswith(FIGURES)]
+
+
+def one_file(result: Result, recipe: Recipe | None = None) -> str:
+    """A result as one HTML page: it opens offline, says what was run, and `invivo replay` runs it again.
+
+    `recipe` says what was run where the result does not carry it; without either nothing can be run again.
+    """
+    from .replay import run_of
+
+    recipe = recipe or recipe_of(result)
+    document = result.pictured()
+    title = next((b.text.replace("`", "") for b in document.blocks if isinstance(b, Heading)), type(result).__name__)
+    if recipe is not None:
+        command = recipe.to_cli()
+        told = any(isinstance(b, Code) and b.text == command for b in document.blocks)
+        code = (() if told or command is None else (Code(text=command),)) + (
+            Code(text=recipe.to_yaml().rstrip(), language="yaml"),
+        )
+        document += Document(blocks=(Heading(text="What was run"), *code))
+    run = run_of(result, recipe) if recipe is not None else ""
+    return page(title, [Part("run", title, document, run)])
+
+
+def recipe_of(result: Any) -> Recipe | None:
+    """What a result says was run."""
+    found = getattr(getattr(result, "comparison", result), "recipe", None)
+    return found if isinstance(found, Recipe) else None
 
 
 def folder_for_report(folder: Path) -> None:

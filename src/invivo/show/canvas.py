@@ -3,6 +3,8 @@
 It is data between the layout of a picture and the writers that put it on SVG or on pixels. Coordinates are CSS pixels
 from the top left. Text is measured by counting cells of a monospaced font: close enough for labels, and the same on
 every machine. A mark's `kind` (`ink`, `faint`, `grid`, `base`, `tweak` …) says what it is; its colour is the light one.
+`series` is the number of the series that it belongs to, and `say` what it tells of itself where somebody points at it;
+a legend's name is a `key`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ class Shape:
     width: float = 1
     opacity: float = 1
     dashed: bool = False
+    series: int | None = None
+    say: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Dot:
     y: float
     radius: float
     fill: str
+    series: int | None = None
+    say: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Words:
     mono: bool
     bold: bool
     turn: float
+    series: int | None = None
+    key: bool = False
 
 
 class Canvas:
@@ -78,9 +86,21 @@ class Canvas:
         """A hairline."""
         self.marks.append(Shape(kind, ((x1, y1), (x2, y2)), stroke=GRID if kind == "grid" else FAINT))
 
-    def box(self, kind: str, x: float, y: float, wide: float, tall: float, fill: str) -> None:
+    def box(
+        self,
+        kind: str,
+        x: float,
+        y: float,
+        wide: float,
+        tall: float,
+        fill: str,
+        *,
+        series: int | None = None,
+        say: str = "",
+    ) -> None:
         """A filled rectangle."""
-        self.marks.append(Shape(kind, ((x, y), (x + wide, y), (x + wide, y + tall), (x, y + tall)), fill=fill))
+        points = ((x, y), (x + wide, y), (x + wide, y + tall), (x, y + tall))
+        self.marks.append(Shape(kind, points, fill=fill, series=series, say=self.show(say)))
 
     def text(
         self,
@@ -95,10 +115,12 @@ class Canvas:
         bold: bool = False,
         turn: float = 0,
         fill: str | None = None,
+        series: int | None = None,
+        key: bool = False,
     ) -> None:
         """One line of text, `ink` or `faint`, or in a colour of its own that it keeps in the dark (`own`)."""
         fill = fill or (FAINT if kind == "faint" else INK)
-        self.marks.append(Words(kind, x, y, self.show(text), size, fill, anchor, mono, bold, turn))
+        self.marks.append(Words(kind, x, y, self.show(text), size, fill, anchor, mono, bold, turn, series, key))
 
     def title(self, text: str) -> float:
         """The title at the top; returns the y beneath it."""
@@ -110,25 +132,36 @@ class Canvas:
     def legend(self, series: Sequence[Series], y: float) -> float:
         """Who has which colour and mark; a new line where the next name does not fit. Returns the y beneath."""
         x = PAD
-        for one, colour in zip(series, colours(series), strict=True):
+        for n, (one, colour) in enumerate(zip(series, colours(series), strict=True)):
             name = self.label(one.name, 88)
             wide = 18 + 12 * SANS_CELL * cells(name) + 20
             if x > PAD and x + wide > WIDTH:
                 x, y = PAD, y + 20
-            self.dot(x + 5, y + 6, one.role, colour, 5)
-            self.text(x + 18, y + 10, name)
+            self.dot(x + 5, y + 6, one.role, colour, 5, series=n)
+            self.text(x + 18, y + 10, name, series=n, key=True)
             x += wide
         return y + 28
 
-    def dot(self, x: float, y: float, role: str, colour: str, size: float = 3.2) -> None:
+    def dot(
+        self,
+        x: float,
+        y: float,
+        role: str,
+        colour: str,
+        size: float = 3.2,
+        *,
+        series: int | None = None,
+        say: str = "",
+    ) -> None:
         """A dot whose shape says the role too: BASE round, TWEAK square, any other a diamond."""
         if role == "base":
-            self.marks.append(Dot(role, x, y, size, colour))
+            self.marks.append(Dot(role, x, y, size, colour, series, self.show(say)))
         elif role == "tweak":
-            self.box(role, x - size, y - size, 2 * size, 2 * size, colour)
+            self.box(role, x - size, y - size, 2 * size, 2 * size, colour, series=series, say=say)
         else:
             s = 1.3 * size
-            self.marks.append(Shape(role, ((x, y - s), (x + s, y), (x, y + s), (x - s, y)), fill=colour))
+            points = ((x, y - s), (x + s, y), (x, y + s), (x - s, y))
+            self.marks.append(Shape(role, points, fill=colour, series=series, say=self.show(say)))
 
 
 def finite(values: Iterable[float | None]) -> list[float]:

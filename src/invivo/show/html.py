@@ -1,8 +1,9 @@
 """A document as an HTML fragment or page that needs nothing else: its style, light and dark, and figures as SVG inside.
 
 Everything that comes from a prompt or a model goes through `html.escape`, in text and in attributes alike; there is no
-script and no address in what is written, so a notebook or a mail shows it as it is. A page has links, all of them to
-its own parts, and forbids the browser to load anything.
+address in what is written, and in a fragment no script, so a notebook or a mail shows it as it is. A page has links,
+all of them to its own parts, forbids the browser to load anything, and lets it run one script, `live.py`'s, that says
+what somebody points at.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from . import live
 from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Stroke, Table, Text
 from .palette import BASE, EMPTY, FAINT, GRID, INK, INKS, PAPER, TWEAK
 from .svg import svg
@@ -100,7 +102,7 @@ def fragment(document: Document) -> str:
 def page(title: str, parts: Sequence[Part], opening: Document | None = None) -> str:
     """The parts as one page that opens offline, after an opening and, where there are several, their contents."""
     sections = [
-        f'<section class="invivo" id="{escape(p.name)}">\n{_blocks(p.document)}\n</section>'
+        f'<section class="invivo" id="{escape(p.name)}">\n{_blocks(p.document, True)}\n</section>'
         + (f"\n{RUN}{escape(p.run)}</template>" if p.run else "")
         for p in parts
     ]
@@ -111,21 +113,22 @@ def page(title: str, parts: Sequence[Part], opening: Document | None = None) -> 
     body = "\n".join(sections)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        f'script-src {live.RULE}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}{PAGE_STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{_text(title)}</title>\n<style>{STYLE}{PAGE_STYLE}{live.STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n<script>{live.SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def _blocks(document: Document) -> str:
-    return "\n".join(map(_block, document.blocks))
+def _blocks(document: Document, moves: bool = False) -> str:
+    return "\n".join(_block(block, moves) for block in document.blocks)
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, moves: bool) -> str:
     match block:
         case Heading():
-            return f"<h{block.level + 1}>{_text(block.text)}</h{block.level + 1}>"
+            return f"<h{block.level + 1}>{_paragraph(block.text)}</h{block.level + 1}>"
         case Text():
             word = {"note": "<b>Note.</b> ", "takeaway": "<b>Takeaway.</b> "}.get(block.tone, "")
             return f'<p class="{block.tone}">{word}{_paragraph(block.text)}</p>'
@@ -139,7 +142,7 @@ def _block(block: Block) -> str:
         case Figure():
             table = _table(table_of(block.picture).model_copy(update={"caption": ""}))
             return (
-                f'<figure><div class="wide">{svg(block.picture)}</div>'
+                f'<figure><div class="wide">{svg(block.picture, live=moves)}</div>'
                 f"<figcaption>{_paragraph(block.picture.summary)}</figcaption>\n"
                 f"<details><summary>the numbers</summary>{table}</details></figure>"
             )

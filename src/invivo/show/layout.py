@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..pictures import Bars, Heatmap, Lines, Picture, check_lengths
+from ..spec import number_text
 from .canvas import MONO_CELL, PAD, SANS_CELL, WIDTH, Canvas, Point, Scale, Shape, finite, round_step, span
-from .palette import AMOUNT, EMPTY, SIGNED, cell_colour, colours, ink_on, limits, mixed
+from .palette import AMOUNT, EMPTY, FAINT, SIGNED, cell_colour, colours, ink_on, limits, mixed
 from .text import cells, decimals_for, number, safe
 
 
@@ -23,6 +24,11 @@ def laid_out(picture: Picture, show: Callable[[str], str] = safe) -> Canvas:
         bottom = _bars(canvas, picture, y) if isinstance(picture, Bars) else _lines(canvas, picture, y)
     canvas.height = math.ceil(bottom)
     return canvas
+
+
+def short(unit: str) -> str:
+    """The bare unit of an axis: `%` of `change of probability, %`."""
+    return unit.rpartition(", ")[2]
 
 
 def _bars(canvas: Canvas, picture: Bars, top: float) -> float:
@@ -41,8 +47,8 @@ def _bars(canvas: Canvas, picture: Bars, top: float) -> float:
     zero = across(0)
     groups = [
         [
-            (s, colour, value)
-            for s, colour in zip(picture.series, colours(picture.series), strict=True)
+            (n, s, colour, value)
+            for n, (s, colour) in enumerate(zip(picture.series, colours(picture.series), strict=True))
             if (value := s.values[i]) is not None
         ]
         for i in range(len(labels))
@@ -55,17 +61,23 @@ def _bars(canvas: Canvas, picture: Bars, top: float) -> float:
     start = top
     for i, (label, group, height) in enumerate(zip(labels, groups, heights, strict=True)):
         canvas.text(label_end, start + height / 2 + 3.5, label, size=size, anchor="end", mono=True)
-        for k, (series, colour, value) in enumerate(group):
+        for k, (n, series, colour, value) in enumerate(group):
             y = start + gap / 2 + k * (tall + 2)
             tip = across(value) if math.isfinite(value) else zero
-            canvas.box(series.role, min(zero, tip), y, max(abs(tip - zero), 0.75), tall, colour)
+            say = f"{picture.labels[i]}, {series.name}: {value_text(value)} {short(picture.unit)}"
+            canvas.box(series.role, min(zero, tip), y, max(abs(tip - zero), 0.75), tall, colour, series=n, say=say)
             if series.low is not None and series.high is not None:
                 ends = across(series.low[i]), across(series.high[i])
-                _interval(canvas, *ends, y + tall / 2)
+                _interval(canvas, *ends, y + tall / 2, n)
                 tip = max(tip, *ends) if value >= 0 else min(tip, *ends)
             outward = 1 if value > 0 or high > 0 == value else -1
             canvas.text(
-                tip + 5 * outward, y + tall - 2.5, value_text(value), size=11, anchor="start" if outward > 0 else "end"
+                tip + 5 * outward,
+                y + tall - 2.5,
+                value_text(value),
+                size=11,
+                anchor="start" if outward > 0 else "end",
+                series=n,
             )
         start += height
     canvas.line(zero, top, zero, bottom, "axis")
@@ -73,10 +85,9 @@ def _bars(canvas: Canvas, picture: Bars, top: float) -> float:
     return bottom + 46
 
 
-def _interval(canvas: Canvas, left: float, right: float, y: float) -> None:
-    canvas.line(left, y, right, y, "axis")
-    for x in (left, right):
-        canvas.line(x, y - 3, x, y + 3, "axis")
+def _interval(canvas: Canvas, left: float, right: float, y: float, series: int) -> None:
+    for ends in (((left, y), (right, y)), *(((x, y - 3), (x, y + 3)) for x in (left, right))):
+        canvas.marks.append(Shape("axis", ends, stroke=FAINT, series=series))
 
 
 def _lines(canvas: Canvas, picture: Lines, top: float) -> float:
@@ -95,16 +106,22 @@ def _lines(canvas: Canvas, picture: Lines, top: float) -> float:
     inset = 16 if picture.x_labels else 6
     along = Scale(first, last if last > first else first + 1, left + inset, right - inset)
 
-    for series, colour in zip(picture.series, colours(picture.series), strict=True):
+    decimals = decimals_for(v for s in picture.series for v in s.values)
+    names = dict(zip(picture.x, picture.x_labels or map(number_text, picture.x), strict=True))
+    for n, (series, colour) in enumerate(zip(picture.series, colours(picture.series), strict=True)):
         if series.low is not None and series.high is not None:
             above = [(along(x), up(v)) for x, v in zip(picture.x, series.high, strict=True)]
             below = [(along(x), up(v)) for x, v in zip(picture.x, series.low, strict=True)]
-            canvas.marks.append(Shape(series.role, (*above, *reversed(below)), fill=colour, opacity=0.18))
+            canvas.marks.append(Shape(series.role, (*above, *reversed(below)), fill=colour, opacity=0.18, series=n))
         for stretch in _stretches(picture.x, series.values):
             points = tuple((along(x), up(v)) for x, v in stretch)
-            canvas.marks.append(Shape(series.role, points, stroke=colour, width=2, dashed=series.role == "base"))
-            for x, y in points if len(picture.x) <= 80 or len(points) == 1 else ():
-                canvas.dot(x, y, series.role, colour)
+            dashed = series.role == "base"
+            canvas.marks.append(Shape(series.role, points, stroke=colour, width=2, dashed=dashed, series=n))
+            if len(picture.x) <= 80 or len(points) == 1:
+                for (x, y), (place, value) in zip(points, stretch, strict=True):
+                    told = f"{series.name}: {number(value, decimals)} {short(picture.y_name)}"
+                    say = f"{picture.x_name} {names[place]}, {told}"
+                    canvas.dot(x, y, series.role, colour, series=n, say=say)
     canvas.line(left, up.start, right, up.start, "axis")
     if picture.x_labels is not None:
         bottom = _labels_below(canvas, [along(x) for x in picture.x], picture.x_labels, up.start)
@@ -163,7 +180,9 @@ def _heatmap(canvas: Canvas, picture: Heatmap, top: float) -> float:
         canvas.text(left - 8, y + tall / 2 + 4, name, kind="faint", size=11, anchor="end", mono=True)
         for j, value in enumerate(values):
             x, colour = left + j * wide, cell_colour(picture, value)
-            canvas.box("empty" if colour == EMPTY else "cell", x, y, wide - 1, tall - 1, colour)
+            place = f"{picture.row_name} {picture.rows[i]}, {picture.column_name} {picture.columns[j]}"
+            say = f"{place}: {'no value' if value is None else f'{value_text(value)} {short(picture.unit)}'}"
+            canvas.box("empty" if colour == EMPTY else "cell", x, y, wide - 1, tall - 1, colour, say=say)
             if value is not None and size >= 7:
                 canvas.text(
                     x + (wide - 1) / 2,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from html import escape
 
-from ..pictures import Picture
+from ..pictures import Heatmap, Picture
 from .canvas import WIDTH, Dot, Shape, Words
 from .layout import laid_out
 from .palette import PAPER
@@ -19,43 +19,56 @@ SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, 'Cascadia Mono', Menlo, 'DejaVu Sans Mono', monospace"
 
 
-def svg(picture: Picture) -> str:
-    """The picture as one `<svg>` element, with its title and its summary for those who cannot see it."""
+def svg(picture: Picture, *, live: bool = False) -> str:
+    """The picture as one `<svg>` element, with its title and its summary for those who cannot see it.
+
+    `live`: every mark also says what it stands for and to which series it belongs, for a page's script (`live.py`).
+    """
     canvas = laid_out(picture)
     size = f'width="{WIDTH}" height="{canvas.height:g}"'
+    wide = f' data-columns="{len(picture.columns)}"' if live and isinstance(picture, Heatmap) else ""
     key = hashlib.sha256(repr(picture).encode()).hexdigest()[:10]  # two figures on a page: two names
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {canvas.height:g}" {size} '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {canvas.height:g}" {size}{wide} '
         f'role="img" aria-labelledby="t-{key} d-{key}">\n'
         f'<title id="t-{key}">{escape(safe(picture.title))}</title>\n'
         f'<desc id="d-{key}">{escape(safe(picture.summary))}</desc>\n'
-        f'<rect class="paper" {size} fill="{PAPER}"/>\n{"".join(map(_element, canvas.marks))}</svg>\n'
+        f'<rect class="paper" {size} fill="{PAPER}"/>\n{"".join(_element(mark, live) for mark in canvas.marks)}</svg>\n'
     )
 
 
-def _element(mark: Shape | Dot | Words) -> str:
+def _element(mark: Shape | Dot | Words, live: bool) -> str:
+    told = _told(mark) if live else ""
     if isinstance(mark, Dot):
         return (
             f'<circle class="{mark.kind}" cx="{_px(mark.x)}" cy="{_px(mark.y)}" r="{_px(mark.radius)}" '
-            f'fill="{mark.fill}"/>\n'
+            f'fill="{mark.fill}"{told}/>\n'
         )
     if isinstance(mark, Words):
         extra = ' font-weight="600"' if mark.bold else ""
         extra += f' transform="rotate({mark.turn:g} {_px(mark.x)} {_px(mark.y)})"' if mark.turn else ""
         return (
             f'<text class="{mark.kind}" x="{_px(mark.x)}" y="{_px(mark.y)}" font-size="{_px(mark.size)}" '
-            f'font-family="{MONO if mark.mono else SANS}" text-anchor="{mark.anchor}" fill="{mark.fill}"{extra}>'
+            f'font-family="{MONO if mark.mono else SANS}" text-anchor="{mark.anchor}" fill="{mark.fill}"{extra}{told}>'
             f"{escape(mark.text)}</text>\n"
         )
     points = " ".join(f"{_px(x)},{_px(y)}" for x, y in mark.points)
     if mark.stroke is None:
         faded = f' fill-opacity="{mark.opacity:g}"' if mark.opacity < 1 else ""
-        return f'<polygon class="{mark.kind}" points="{points}" fill="{mark.fill}"{faded}/>\n'
+        return f'<polygon class="{mark.kind}" points="{points}" fill="{mark.fill}"{faded}{told}/>\n'
     dashes = ' stroke-dasharray="6 4"' if mark.dashed else ""
     return (
         f'<polyline class="{mark.kind}" points="{points}" fill="none" stroke="{mark.stroke}" '
-        f'stroke-width="{mark.width:g}" stroke-linejoin="round"{dashes}/>\n'
+        f'stroke-width="{mark.width:g}" stroke-linejoin="round"{dashes}{told}/>\n'
     )
+
+
+def _told(mark: Shape | Dot | Words) -> str:
+    told = "" if mark.series is None else f' data-series="{mark.series}"'
+    if isinstance(mark, Words):
+        return told + (" data-key" if mark.key else "")
+    say = mark.say
+    return told + (f' data-say="{escape(say)}"' if say else "")
 
 
 def _px(value: float) -> str:

@@ -117,6 +117,15 @@ class Stack(RootModel[tuple[Annotated[Tweak, ...], ...]]):
         return str(self)
 
     @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        del core_schema, handler
+        return {
+            "type": "string",
+            "description": "Tweaks, one line each, joined by ` + `.",
+            "examples": ["zero head 3.5"],
+        }
+
+    @classmethod
     def of(cls, data: Any) -> Self:
         """A stack from text, a tweak, or several of either. Raises InvivoError."""
         from pydantic import ValidationError

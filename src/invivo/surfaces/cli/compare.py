@@ -10,7 +10,7 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, Stopped, app
-from .flags import AllowPickle, AllowRemoteCode, As, ConfigFile, Json, NoJournal, Takeaway, takes
+from .flags import AllowPickle, AllowRemoteCode, As, ConfigFile, Html, Json, NoJournal, Takeaway, takes
 
 if TYPE_CHECKING:
     from ...experiment import Experiment
@@ -64,6 +64,7 @@ def compare(
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     config: ConfigFile = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Compare BASE with TWEAKs on one prompt, with the same random draws.
@@ -71,7 +72,7 @@ def compare(
     For example: invivo compare "Once upon a time" --tweak "zero head 3.5". `invivo tweaks` lists what can be written.
     """
     from ..settings import experiment_of, given, read_config
-    from .running import allowed, announced, cut_short, keep, load, recipe_text
+    from .running import allowed, announced, cut_short, keep, load, recipe_text, write_html
 
     if prompt_file is not None:
         prompt = _text_of(prompt_file, prompt)
@@ -92,6 +93,7 @@ def compare(
     except KeyboardInterrupt as interrupt:
         result = cut_short(interrupt)
         stopped = Stopped("stopped; what was said until then is above")
+    write_html(html, result)
     controls = [] if stopped else _controls(model, experiment, control, control_prompts)
     if as_json:
         whole = result.to_json()

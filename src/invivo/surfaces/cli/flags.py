@@ -144,6 +144,29 @@ Out = Annotated[
         help="Write a report into it: Markdown, HTML, the figures, the result as JSON, the recipe.",
     ),
 ]
+
+
+def report_file(path: Path | None) -> Path | None:
+    """A file that a report may be written to. Raises Refused for one that is something else."""
+    from ...errors import Refused
+    from ...files import read
+    from ...show.html import RUN
+
+    if path is not None and path.exists() and RUN.encode() not in read(path):
+        raise Refused(f"{path} is no report of invivo's", hint="choose another name: it would be overwritten")
+    return path
+
+
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        callback=report_file,
+        show_default=False,
+        help="Also write it as one HTML file, which opens offline and which `invivo replay` runs again.",
+    ),
+]
 Takeaway = Annotated[
     str | None,
     typer.Option(

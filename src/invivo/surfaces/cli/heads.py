@@ -8,7 +8,7 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
-from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
+from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Html, Json, takes
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -22,13 +22,19 @@ def heads(
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     config: ConfigFile = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Score every head: induction, previous token, duplicate token, and the cost of taking it away."""
-    from .running import load, settled
+    from ...experiment.heads import HeadsRecipe
+    from .running import load, settled, write_html
 
     settings = settled(config, flags)
     model = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"reading repeated strings with {model.name}"):
         result = model.heads(rows=rows, length=length, seed=settings["seed"].value)
+    asked = {"rows": rows, "length": length} | {
+        key: settings[key].value for key in ("seed", "model", "revision", "dtype")
+    }
+    write_html(html, result, HeadsRecipe.of(asked))
     return talk.data(result.to_json()) if as_json else talk.show(result.document())

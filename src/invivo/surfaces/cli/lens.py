@@ -8,7 +8,7 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
-from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
+from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Html, Json, takes
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -37,6 +37,7 @@ def lens(
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     config: ConfigFile = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Read every layer as if the model ended there: the logit lens, raw or tuned.
@@ -45,7 +46,7 @@ def lens(
     """
     from ...errors import BadText
     from ...experiment.lens import LensRecipe
-    from .running import load, settled
+    from .running import load, settled, write_html
 
     settings = settled(config, flags)
     asked = {key: settings[key].value for key in ("prompt", "target") if key in settings}
@@ -59,4 +60,5 @@ def lens(
     living = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"looking into {living.name}"):
         result = living.lens(recipe)
+    write_html(html, result, recipe)
     return talk.data(result.to_json()) if as_json else talk.show(result.document())

@@ -11,7 +11,8 @@ from .flags import MODEL, Form
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...experiment import Comparison, Experiment, Lab, LabResult
+    from ...experiment import Comparison, Experiment, Lab, LabResult, Recipe
+    from ...experiment.result import Result
     from ...show.blocks import Document
     from ..settings import Config, Layer
 
@@ -83,6 +84,18 @@ def write_lab(folder: Path, lab: Lab, result: LabResult) -> None:
     files = {f"{name}.json": result.to_json() + "\n", f"{name}.yaml": recipe(lab, result.comparison.recipe)}
     part = Part(lab.label, title, result.document(lab), run_of(result))
     told_of(write_report(folder, name, title, [part], files), part.document)
+
+
+def write_html(path: Path | None, result: Result, recipe: Recipe | None = None) -> None:
+    """Write a result as one HTML file, where one is asked for."""
+    if path is None:
+        return
+    from ...files import replace
+    from ...journal import one_file
+    from ...show import shell
+
+    replace(path, one_file(result, recipe).encode("utf-8", "backslashreplace"))
+    talk.say(f"wrote {path}; `invivo replay {shell.quote(str(path))}` runs it again")
 
 
 def told_of(written: Sequence[Path], *documents: Document) -> None:

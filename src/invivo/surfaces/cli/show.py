@@ -9,7 +9,7 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
-from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
+from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Html, Json, takes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -29,12 +29,13 @@ def show(
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     config: ConfigFile = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Show something inside a model, as in: invivo show norm layer=2. Without a name, what there is."""
     from ...engine.exhibits import exhibit_named
     from ...experiment.exhibit import ExhibitRecipe
-    from .running import load, settled
+    from .running import load, settled, write_html
 
     if name is None:
         return _list(as_json)
@@ -45,6 +46,7 @@ def show(
     living = load(settings, allow_pickle, allow_remote_code)
     with talk.busy(f"looking into {living.name}"):
         result = living.show(recipe)
+    write_html(html, result, recipe)
     return talk.data(result.to_json()) if as_json else talk.show(result.document())
 
 

@@ -13,7 +13,7 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
-from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, takes
+from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Html, Json, takes
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -148,6 +148,7 @@ def sweep(
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     config: ConfigFile = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Take one number at every place: the same tweak at each head, neuron, layer, position.
@@ -157,7 +158,7 @@ def sweep(
     A pair does that by itself: --clean "…" --corrupt "…" --over "layers x positions" --target " Mary" --wrong " John".
     """
     from ..settings import flatten
-    from .running import load, settled
+    from .running import load, settled, write_html
     from .swept import Wanted, recipe_sweep
 
     settings = settled(config, flags)
@@ -180,6 +181,7 @@ def sweep(
         replace(csv, grid.to_csv().encode())
     if figure is not None:
         _draw(grid, figure)
+    write_html(html, grid)
     if as_json:
         return talk.data(grid.to_json())
     return talk.show(grid.document())

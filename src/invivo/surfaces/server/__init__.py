@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
@@ -25,70 +26,31 @@ from fastapi.staticfiles import StaticFiles
 from ... import __version__
 from ...errors import BadText, InvivoError, OutOfRange
 from ...experiment import Comparison, Experiment, LabResult, Recipe
-from ...journal import Entry, Journal, write_post
+from ...journal import Journal, write_post
 from ...labs import lab_named
-from ...spec import Spec
 from .answers import course, field_of, read_stack, vocabulary
 from .desk import Desk, Work
+from .events import Event
 from .guard import LOOPBACK, Guard
-from .runs import KINDS, lab_work, work_of
+from .looks import add_looks
+from .runs import KINDS, lab_work, texts_in, work_of
+from .shape import Like
+from .texts import ReadStack, SectionText, Vocabulary
+from .wire import ALine, Asked, Card, Cut, Forms, Learned, Piece, Place, Problem, State, ToCut, Whole
 
 PAGE = Path(__file__).with_name("page")
-NDJSON = "application/x-ndjson"
 REMEMBERED = 12  # results that can still be kept in the journal
 LONGEST_TEXT = 20_000  # characters
 
 
-class Problem(Spec):
-    """What a refusal says, in the command line's words."""
+class Lines(StreamingResponse):
+    """A run's events, one JSON object a line."""
 
-    what: str
-    """What is wrong."""
-    hint: str | None = None
-    """The nearest right spelling, or the next step."""
-    field: str | None = None
-    """Which field of the request is meant."""
+    media_type = "application/x-ndjson"
 
 
-class Text(Spec):
-    """A text to be cut into tokens."""
-
-    text: str
-    """The text."""
-    model: str
-    """For which model."""
-
-
-class ALine(Spec):
-    """A TWEAK row as one line."""
-
-    line: str
-    """Its tweaks, joined by ` + `."""
-
-
-class Asked(Spec):
-    """A recipe of some kind."""
-
-    kind: str
-    """compare, sweep, lens …"""
-    recipe: dict[str, Any]
-    """Its fields."""
-
-
-class Learned(Spec):
-    """What was learned from a run."""
-
-    run: str
-    """The run's number, as its stream said it in `x-run`."""
-    takeaway: str
-    """One line."""
-
-
-class Place(Spec):
-    """Where an entry is to go."""
-
-    above: str | None = None
-    """The entry that it is to stand above; last where none is named."""
+LINES: dict[str, Any] = {"response_class": Lines, "response_model": None, "responses": {200: {"model": Event}}}
+Written = Annotated[dict[str, Any] | None, Like(Experiment | None), Body()]
 
 
 class Located(APIRoute):
@@ -100,6 +62,8 @@ class Located(APIRoute):
         async def located(request: Request) -> Response:
             try:
                 return await answer(request)
+            except RequestValidationError as error:
+                return problem(*unread(error.errors()))
             except InvivoError as error:
                 name = request.url.path.rsplit("/", 1)[-1]
                 kind = KINDS.get(name)
@@ -107,6 +71,15 @@ class Located(APIRoute):
                 return problem(error, error.field or field_of(data, kind.recipe if kind else Experiment))
 
         return located
+
+
+def unread(errors: Sequence[Any]) -> tuple[BadText, str | None]:
+    """What a request that is not in its form is told, and the field it is about."""
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
+    if first["type"] == "json_invalid":
+        return BadText(f"unreadable JSON: {first['ctx']['error'].lower()}"), None
+    where = ".".join(map(str, first["loc"][1:])) or None
+    return BadText(f"{where or 'the request'}: {first['msg'].lower()}", hint="/openapi.json says what is asked"), where
 
 
 async def _body(request: Request) -> Any:
@@ -129,9 +102,6 @@ def application(
     notes = journal or Journal()
     api = APIRouter(prefix="/api", route_class=Located, responses={422: {"model": Problem}})
 
-    def streamed(lines: AsyncIterator[bytes], run: str) -> StreamingResponse:
-        return StreamingResponse(lines, media_type=NDJSON, headers={"x-run": run})
-
     def remembering(work: Work, run: str) -> Work:
         """The same work; what it gives can be kept in the journal for a while."""
 
@@ -149,73 +119,73 @@ def application(
 
     number = iter(range(1, 10**12))
 
-    async def start(model: str, what: str, work: Work) -> StreamingResponse:
+    async def start(model: str, what: str, work: Work) -> Lines:
         run = str(next(number))
-        return streamed(await desk.stream(model, what, remembering(work, run)), run)
+        return Lines(await desk.stream(model, what, remembering(work, run)), headers={"x-run": run})
 
     @api.get("/state")
-    async def state() -> dict[str, Any]:
+    async def state() -> State:
         """Version, models and how many wait."""
-        models = [opened.model_dump() for opened in desk.opened.values()]
-        return {"version": __version__, "models": models, "waiting": desk.waiting}
+        return State(version=__version__, models=tuple(desk.opened.values()), waiting=desk.waiting)
 
     @api.get("/labs")
-    async def labs() -> list[dict[str, Any]]:
+    async def labs() -> list[SectionText]:
         """The guide's sections with their labs."""
         return course()
 
     @api.get("/vocabulary")
-    async def words() -> dict[str, Any]:
+    async def words() -> Vocabulary:
         """Tweaks, sites, metrics and pictures: what the page's menus offer."""
         return vocabulary()
 
     @api.post("/tokens")
-    async def tokens(asked: Text) -> dict[str, Any]:
+    async def tokens(asked: ToCut) -> Cut:
         """How a model cuts a text."""
         if len(asked.text) > LONGEST_TEXT:
             raise OutOfRange(f"a text of {len(asked.text):,} characters", hint=f"at most {LONGEST_TEXT:,}")
         found = await desk.ask(asked.model, lambda model: model.tokens(asked.text) if asked.text else [])
-        return {"tokens": [{"id": t.id, "text": t.text} for t in found]}
+        return Cut(tokens=tuple(Piece(id=t.id, text=t.text) for t in found))
 
     @api.post("/tweak")
-    async def tweak(asked: ALine) -> dict[str, Any]:
+    async def tweak(asked: ALine) -> ReadStack:
         """A row's line, read: its tweaks with their slots."""
         return read_stack(asked.line)
 
     @api.post("/recipe")
-    async def recipe(asked: Asked) -> dict[str, str | None]:
+    async def recipe(asked: Asked) -> Forms:
         """A recipe in its other forms: command line, YAML, Python."""
         made = read_recipe(asked.kind, asked.recipe)
         python = made.to_python() if isinstance(made, Experiment) else None
-        return {"cli": made.to_cli(), "yaml": made.to_yaml(), "python": python}
+        return Forms(cli=made.to_cli(), yaml=made.to_yaml(), python=python)
 
     for name, kind in KINDS.items():
         _add_run(api, name, kind.recipe, kind.doing, start)
 
-    @api.post("/labs/{lab}/run", response_class=StreamingResponse)
-    async def run_lab(lab: str, experiment: Annotated[dict[str, Any] | None, Body()] = None) -> StreamingResponse:
+    @api.post("/labs/{lab}/run", **LINES)
+    async def run_lab(lab: str, experiment: Written = None) -> Lines:
         """Run a lab, as it is or with another experiment. Lines of JSON."""
         chosen = lab_named(lab)
         own = None if experiment is None else Experiment.of(experiment)
         return await start((own or chosen.experiment).model, f"lab {chosen.number}", lab_work(chosen, own))
 
+    def result_of(run: str) -> Comparison:
+        return kept[run][0] if run in kept else notes.show(run).result
+
+    add_looks(api, desk, result_of)
+
     @api.get("/journal")
-    async def entries(search: str = "", limit: Annotated[int, Query(ge=0, le=500)] = 100) -> list[dict[str, Any]]:
+    async def entries(search: str = "", limit: Annotated[int, Query(ge=0, le=500)] = 100) -> list[Card]:
         """What was kept, newest first."""
-        return [card(entry) for entry in notes.list(limit, search)]
+        return [Card.made(entry) for entry in notes.list(limit, search)]
 
     @api.get("/journal/{entry}")
-    async def one(entry: str) -> dict[str, Any]:
+    async def one(entry: str) -> Whole:
         """One kept run, whole."""
         found = notes.show(entry)
-        result = found.result
-        return card(found) | {
-            "result": result.model_dump(mode="json"),
-            "document": result.document().model_dump(mode="json"),
-        }
+        return Whole(**dict(Card.made(found)), result=found.result, document=found.result.document())
 
     @api.post("/journal")
-    async def keep(learned: Learned) -> dict[str, Any]:
+    async def keep(learned: Learned) -> Card:
         """Keep a run with its takeaway."""
         if not learned.takeaway.strip():
             raise BadText("a run is kept with what was learned from it", hint="write one line, then save")
@@ -223,22 +193,22 @@ def application(
             raise BadText("that run is not at hand any more", hint="run it again, then save")
         comparison, lab, _ = kept[learned.run]
         kind = "lab" if lab else "compare"
-        return card(notes.keep(comparison, lab=lab, takeaway=learned.takeaway, kind=kind))
+        return Card.made(notes.keep(comparison, lab=lab, takeaway=learned.takeaway, kind=kind))
 
     @api.delete("/journal/{entry}")
-    async def remove(entry: str) -> dict[str, Any]:
+    async def remove(entry: str) -> Card:
         """Take a run out of the list; `restore` brings it back."""
-        return card(notes.remove(entry))
+        return Card.made(notes.remove(entry))
 
     @api.post("/journal/{entry}/restore")
-    async def restore(entry: str) -> dict[str, Any]:
+    async def restore(entry: str) -> Card:
         """Bring a run back."""
-        return card(notes.restore(entry))
+        return Card.made(notes.restore(entry))
 
     @api.post("/journal/{entry}/move")
-    async def move(entry: str, to: Place) -> dict[str, Any]:
+    async def move(entry: str, to: Place) -> Card:
         """Put a run above another one, or last."""
-        return card(notes.move(entry, to.above))
+        return Card.made(notes.move(entry, to.above))
 
     @api.get("/post", response_class=Response)
     async def post(title: str = "What I learned inside a language model") -> Response:
@@ -268,20 +238,15 @@ def application(
 
 
 def _add_run(api: APIRouter, name: str, recipe: type[Recipe], doing: str, start: Any) -> None:
-    schema = {"application/json": {"schema": {"type": "object", "title": recipe.__name__}}}
-
-    async def run(data: Annotated[dict[str, Any], Body()]) -> StreamingResponse:
+    async def run(data: dict[str, Any]) -> Lines:
         made = read_recipe(name, data)
         return await start(made.model, doing, work_of(made))  # type: ignore[attr-defined]
 
+    run.__annotations__["data"] = Annotated[dict[str, Any], Like(recipe), Body()]
+
+    first = (recipe.__doc__ or "").splitlines()[0]
     api.add_api_route(
-        f"/{name}",
-        run,
-        methods=["POST"],
-        name=name,
-        description=f"{(recipe.__doc__ or '').splitlines()[0]} Lines of JSON, one event each.",
-        response_class=StreamingResponse,
-        openapi_extra={"requestBody": {"required": True, "content": schema}},
+        f"/{name}", run, methods=["POST"], name=name, description=f"{first} Lines of JSON, one event each.", **LINES
     )
 
 
@@ -290,18 +255,10 @@ def read_recipe(kind: str, data: dict[str, Any]) -> Recipe:
     if kind not in KINDS:
         raise BadText(f"nothing is called {kind!r}", hint=f"one of {', '.join(KINDS)}")
     made = KINDS[kind].recipe.of(data)
-    longest = max((len(text) for text in _texts(data)), default=0)
+    longest = max((len(text) for text in texts_in(data)), default=0)
     if longest > LONGEST_TEXT:
         raise OutOfRange(f"a text of {longest:,} characters", hint=f"at most {LONGEST_TEXT:,}")
     return made
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    return [value] if isinstance(value, str) else []
 
 
 def zipped_post(journal: Journal, title: str) -> bytes:
@@ -316,8 +273,3 @@ def zipped_post(journal: Journal, title: str) -> bytes:
             if path.is_file():
                 archive.write(path, path.relative_to(folder))
     return file.getvalue()
-
-
-def card(entry: Entry) -> dict[str, Any]:
-    """A kept run as a card shows it."""
-    return entry.model_dump(mode="json", exclude={"comparison"}) | {"rows": list(entry.rows)}

@@ -159,7 +159,7 @@ class Desk:
         except Left:
             pass
         except InvivoError as error:
-            ticket.put(Failed(what=error.what, hint=error.hint))
+            ticket.put(Failed(what=error.what, hint=error.hint, field=error.field))
         except Exception as error:
             log.exception(what)
             ticket.put(Failed(what=f"{type(error).__name__}: {error}", hint="this is a fault of invivo, not yours"))

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ...experiment import Axis
+from pydantic import Field
+
+from ...experiment import Axis, Comparison, Grid, LabResult
+from ...experiment.attribution import Attribution
+from ...experiment.control import Control
+from ...experiment.exhibit import Exhibit
+from ...experiment.heads import HeadScores
+from ...experiment.lens import Lens
+from ...experiment.look import Look
+from ...experiment.trials import Trials
+from ...show.blocks import Document
 from ...spec import Spec
+from .shape import Like
+
+AnyResult = Comparison | LabResult | Attribution | Control | Exhibit | Grid | HeadScores | Lens | Look | Trials
 
 
 class Queued(Spec):
@@ -67,15 +80,29 @@ class Cells(Spec):
     """Of how many."""
 
 
+class Compared(Spec):
+    """A lab's comparison is there; its steps are still to come."""
+
+    event: Literal["compared"] = "compared"
+    kind: str
+    """LabResult."""
+    result: Annotated[dict[str, Any], Like(LabResult)]
+    """The lab's result without its steps."""
+    document: Annotated[dict[str, Any], Like(Document)]
+    """What to show of it, block by block."""
+    numbers: dict[str, tuple[float | None, ...]]
+    """Each metric of the comparison, BASE's first, then a TWEAK row each."""
+
+
 class Done(Spec):
     """It is finished, and this came out."""
 
     event: Literal["done"] = "done"
     kind: str
     """The result's class."""
-    result: dict[str, Any]
+    result: Annotated[dict[str, Any], Like(AnyResult)]
     """The result, as `--json` prints it."""
-    document: dict[str, Any]
+    document: Annotated[dict[str, Any], Like(Document)]
     """What to show of it, block by block."""
     numbers: dict[str, tuple[float | None, ...]]
     """Each metric of a comparison, BASE's first, then a TWEAK row each; empty for other results."""
@@ -95,4 +122,4 @@ class Failed(Spec):
     """Which field of the request is meant, where that can be told: prompt, tweaks.0, decoding.top_k."""
 
 
-Event = Queued | Started | Tokens | Axes | Cells | Done | Failed
+Event = Annotated[Queued | Started | Tokens | Axes | Cells | Compared | Done | Failed, Field(discriminator="event")]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ...engine import sweep as sweeping
 from ...engine.decode import Said
 from ...engine.steps import run as run_recipe
-from ...errors import OutOfRange, Refused
+from ...errors import InvivoError, OutOfRange, Refused
 from ...experiment import Experiment, Lab, LabResult, Recipe, Sweep
 from ...experiment.attribution import AttributionRecipe
 from ...experiment.control import ControlRecipe
@@ -20,11 +23,12 @@ from ...experiment.lens import LensRecipe
 from ...experiment.look import LookRecipe
 from ...experiment.result import Result
 from ...experiment.trials import TrialsRecipe
-from ...tweaks import Stack, Training, Tweak
-from .desk import Emit, Work
-from .events import Axes, Cells, Started, Token, Tokens
+from ...tweaks import AdaptTo, Stack, Training, Tweak
+from .desk import Emit, Work, done
+from .events import Axes, Cells, Compared, Started, Token, Tokens
 
-MOST_TOKENS, MOST_ROWS, MOST_CELLS, MOST_TRIALS = 400, 16, 20_000, 500
+MOST_TOKENS, MOST_ROWS, MOST_CELLS, MOST_TRIALS, MOST_PLACES = 400, 16, 20_000, 500, 500
+MOST_READ = 20_000  # tokens of the strings that heads are scored on
 MOST_STEPS = 200  # of a tweak that trains the model
 
 
@@ -50,16 +54,16 @@ KINDS = {
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse what would keep everybody waiting, and tweaks that read files of this machine.
+    """Refuse what would keep everybody waiting, and what names a file of this machine.
 
     Raises OutOfRange with the limit, or Refused.
     """
+    if isinstance(recipe, LensRecipe) and recipe.text is not None:
+        raise named(Refused("the page opens no file", hint="`invivo lens --tuned --text FILE` fits on a text"), "text")
     here = "the page's limit; the command line has none"
 
-    def over(what: str, most: int, field: str) -> OutOfRange:
-        error = OutOfRange(what, hint=f"at most {most}: {here}")
-        error.field = field
-        return error
+    def over(what: str, most: int, field: str) -> InvivoError:
+        return named(OutOfRange(what, hint=f"at most {most:,}: {here}"), field)
 
     decoding = getattr(recipe, "decoding", None)
     if decoding is not None and decoding.max_new_tokens > MOST_TOKENS:
@@ -68,14 +72,21 @@ def check(recipe: Recipe) -> None:
     if rows > MOST_ROWS:
         raise over(f"{rows} TWEAK rows", MOST_ROWS, "tweaks")
     for tweak in _tweaks(recipe):
-        if isinstance(tweak, Training) and tweak.steps > MOST_STEPS:
+        if isinstance(tweak, Training | AdaptTo) and tweak.steps > MOST_STEPS:
             raise over(f"{tweak.steps:,} steps of training", MOST_STEPS, "tweaks")
         if tweak.files:
-            error = Refused(
-                f"`{tweak}` reads a file, and the page opens none", hint="the command line does: `invivo compare`"
+            raise named(
+                Refused(
+                    f"`{tweak}` reads a file, and the page opens none", hint="the command line does: `invivo compare`"
+                ),
+                "tweaks",
             )
-            error.field = "tweaks"
-            raise error
+    if isinstance(recipe, HeadsRecipe) and 2 * recipe.rows * recipe.length > MOST_READ:
+        raise over(f"{recipe.rows:,} strings of {2 * recipe.length:,} tokens", MOST_READ, "rows")
+    if isinstance(recipe, ControlRecipe) and recipe.count > MOST_PLACES:
+        raise over(f"{recipe.count:,} random places", MOST_PLACES, "count")
+    if isinstance(recipe, ControlRecipe) and len(recipe.prompts) > MOST_TRIALS:
+        raise over(f"{len(recipe.prompts):,} prompts", MOST_TRIALS, "prompts")
     if isinstance(recipe, TrialsRecipe) and len(recipe.prompts) * recipe.seeds > MOST_TRIALS:
         raise over(f"{len(recipe.prompts) * recipe.seeds:,} trials", MOST_TRIALS, "prompts")
 
@@ -89,6 +100,25 @@ def _tweaks(recipe: Recipe) -> Iterator[Tweak]:
             yield value
     if isinstance(recipe, Sweep):
         yield from recipe.stars.example
+    if isinstance(recipe, ExhibitRecipe):
+        for text in texts_in(recipe.plain().get("settings")):
+            with suppress(InvivoError):  # most of its texts are no tweaks
+                yield from Stack.of(text)
+
+
+def named(error: InvivoError, field: str) -> InvivoError:
+    """The error, which says which field it is about."""
+    error.field = field
+    return error
+
+
+def texts_in(value: Any) -> list[str]:
+    """Every text in plain data, however deep; names of fields are none."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in texts_in(item)]
+    return [value] if isinstance(value, str) else []
 
 
 def work_of(recipe: Recipe) -> Work:
@@ -97,7 +127,8 @@ def work_of(recipe: Recipe) -> Work:
 
     def work(model: Any, emit: Emit) -> Result:
         if isinstance(recipe, Experiment):
-            return model.run(recipe, on_token=telling(model, emit))
+            with located(recipe):
+                return model.run(recipe, on_token=telling(model, emit))
         if isinstance(recipe, Sweep):
             return _sweep(model, recipe, emit)
         return run_recipe(model.living, recipe)
@@ -111,9 +142,42 @@ def lab_work(lab: Lab, experiment: Experiment | None) -> Work:
 
     def work(model: Any, emit: Emit) -> LabResult:
         tell = telling(model, emit)
-        return model.run_lab(lab, experiment, on_token=tell, on_step=lambda title: emit(Started(what=title)))
+
+        def first(told: LabResult) -> None:
+            emit(Compared(**done(told, 0.0).model_dump(include=set(Compared.model_fields) - {"event"})))
+
+        with located(experiment or lab.experiment):
+            return model.run_lab(
+                lab, experiment, on_token=tell, on_step=lambda title: emit(Started(what=title)), on_result=first
+            )
 
     return work
+
+
+@contextmanager
+def located(recipe: Experiment) -> Iterator[None]:
+    """Inside, a refusal that only the model can give is told at its field, where its words name one."""
+    try:
+        yield
+    except InvivoError as error:
+        if error.field is None:
+            error.field = meant(recipe, error.what)
+        raise
+
+
+def meant(recipe: Experiment, what: str) -> str | None:
+    """The field that a refusal's words are about: a row's line or one of its tweaks, an answer, a prompt."""
+    for number, stack in enumerate(recipe.tweaks):
+        if any(f"`{line}`" in what for line in (stack, *stack)):
+            return f"tweaks.{number}"
+    for name in recipe.prompts:
+        if f"prompt {name!r}" in what:
+            return f"prompts.{name}"
+    if "the prompt" in what or what.startswith("prompt and target"):
+        return "prompt"
+    named = (name for name in ("wrong", "target") if re.search(rf"\b{name}\b", what))
+    quoted = (name for name in ("wrong", "target") if (value := getattr(recipe, name)) and repr(value) in what)
+    return next(chain(named, quoted), None)
 
 
 def telling(model: Any, emit: Emit) -> Callable[[list[Said]], None]:
