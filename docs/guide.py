@@ -10,8 +10,8 @@ from invivo.labs import SECTIONS, all_labs
 HEAD = """\
 # The guide
 
-*How modern LLMs work*, in eleven sections of labs and the next layers. In a lab you change one thing inside a living model and see what
-follows. It takes ten minutes to read and seconds to run, on any laptop, without a network.
+*How modern LLMs work*, in eleven sections of labs and the next layers. In a lab you change one thing inside a living
+model and see what follows. It takes ten minutes to read and seconds to run, on any laptop, without a network.
 
 In a hurry? The checklist is three labs, `invivo quickstart`: blank a slice of the embeddings, switch off a head, turn
 up the temperature. The same guide is a [notebook](guide.ipynb) for Jupyter and Colab.

@@ -69,7 +69,7 @@ def test_a_run_becomes_html(client: TestClient, model: Model) -> None:  # noqa: 
     with client.stream("POST", "/api/compare", json=recipe(model, prompt="<i>the cat</i>")) as answer:
         run, _ = answer.headers["x-run"], list(answer.iter_lines())
     made = client.post("/api/html", json={"run": run})
-    assert made.text.startswith('<section class="invivo">')
+    assert made.text.startswith("<!doctype html>")
     assert "<i>the cat" not in made.text
     card = client.post("/api/journal", json={"run": run, "takeaway": "x"}).json()
     again = client.post("/api/html", json={"run": card["id"]}).text

@@ -575,3 +575,17 @@ def test_showing_loads_no_torch_and_no_matplotlib():
         ).returncode
         == 1
     )
+
+
+def test_a_curve_may_run_to_smaller_x() -> None:
+    falling = Lines(
+        title="t",
+        summary="s",
+        x=(-1.0, -2.0, -3.0),
+        x_labels=("10^−1", "10^−2", "10^−3"),
+        x_name="step",
+        y_name="error",
+        series=(Series(name="a", values=(1.0, 2.0, 3.0)),),
+    )
+    drawn = svg(falling)
+    assert all(label in drawn for label in falling.x_labels or ())

@@ -150,7 +150,7 @@ def _labels_below(canvas: Canvas, places: Sequence[float], labels: Sequence[str]
     Returns the y beneath them.
     """
     size = 10.5
-    step = (places[-1] - places[0]) / (len(places) - 1) if len(places) > 1 else WIDTH / 2
+    step = abs(places[-1] - places[0]) / (len(places) - 1) if len(places) > 1 else WIDTH / 2  # x may fall
     shown = [canvas.label(label, 16) for label in labels]
     longest = size * MONO_CELL * max(map(cells, shown), default=0)
     level = longest + 6 <= step
