@@ -28,7 +28,7 @@ check: $(TEST_STAMP)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 fix: $(TEST_STAMP)
 	$(BIN)/ruff check --fix $(CODE)

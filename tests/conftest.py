@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from invivo.experiment import Lab, LabResult
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests go to one worker, so that what several look at is made once: those of a lab, those of a model
+    that labs are tried on, and else those of a file.
+    """
+    for item in items:
+        given = getattr(item, "callspec", None)
+        values = given.params if given is not None else {}
+        file = item.path.stem
+        if file == "test_all_labs":
+            group = values["lab"].full_name[:2] if "lab" in values else str(values.get("model", file))
+        else:
+            group = file.removeprefix("test_lab_")
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the journal, the cache or the settings of the person who runs it."""

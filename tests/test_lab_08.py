@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from invivo.engine import trials
 from invivo.engine.live import Model
 from invivo.errors import BadText, Refused
-from invivo.experiment import Comparison, Experiment, LabResult, Sweep
+from invivo.experiment import Comparison, Experiment, Lab, LabResult, Sweep
 from invivo.experiment.exhibit import Exhibit
 from invivo.experiment.trials import TrialsRecipe
 from invivo.labs import lab_named
@@ -256,10 +257,8 @@ def test_the_lab_runs_on_other_families_or_says_why_not(family: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcome() -> LabResult:
-    from invivo.engine.live import load
-
-    return load().run_lab(lab_named("08"))
+def outcome(on_fruitfly: Callable[[Lab], LabResult]) -> LabResult:
+    return on_fruitfly(lab_named("08"))
 
 
 def test_every_claim_of_every_step_holds_on_fruitfly(outcome: LabResult) -> None:

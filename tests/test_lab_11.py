@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from invivo.engine.live import Model
-from invivo.experiment import Experiment, LabResult
+from invivo.experiment import Experiment, Lab, LabResult
 from invivo.experiment.exhibit import Exhibit
 from invivo.labs import lab_named
 
@@ -129,10 +130,8 @@ def test_the_lab_runs_on_other_families(family: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcome() -> LabResult:
-    from invivo.engine.live import load
-
-    return load().run_lab(lab_named("11"))
+def outcome(on_fruitfly: Callable[[Lab], LabResult]) -> LabResult:
+    return on_fruitfly(lab_named("11"))
 
 
 def test_every_claim_of_every_step_holds_on_fruitfly(outcome: LabResult) -> None:

@@ -235,8 +235,8 @@ def test_mistakes_are_told(
 
 
 @pytest.fixture(scope="module")
-def outcome(fruitfly: Any) -> LabResult:
-    return fruitfly.run_lab(lab_named("14"))
+def outcome(on_fruitfly: Any) -> LabResult:
+    return on_fruitfly(lab_named("14"))
 
 
 def test_every_claim_of_every_step_holds_on_fruitfly(outcome: LabResult) -> None:

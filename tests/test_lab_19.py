@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from invivo.errors import Refused
-from invivo.experiment import Experiment, LabResult
+from invivo.experiment import Experiment, Lab, LabResult
 from invivo.experiment.exhibit import Exhibit
 from invivo.labs import lab_named
 
@@ -21,10 +22,8 @@ def own(tweak: str = "zero head 1.2") -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def outcome() -> LabResult:
-    from invivo.engine.live import load
-
-    return load().run_lab(lab_named("19"))
+def outcome(on_fruitfly: Callable[[Lab], LabResult]) -> LabResult:
+    return on_fruitfly(lab_named("19"))
 
 
 def test_every_claim_of_every_step_holds_on_fruitfly(outcome: LabResult) -> None:

@@ -179,7 +179,7 @@ GOOD = "prompt: Hi\ntweaks: [zero head 0.1]\n"
         ("- a", r"mine\.yaml holds no lab"),
         (GOOD + "titel: x", r"mine\.yaml, line 3: no field of a lab is called 'titel'"),
         (GOOD + "why: 3", r"mine\.yaml, line 3: why: "),
-        (GOOD + "section: 11", r"mine\.yaml, line 3: section: "),
+        (GOOD + "section: 12", r"mine\.yaml, line 3: section: "),
         ("prompt: Hi\ntweaks: [zero hed 0.1]", r"mine\.yaml, line 2: "),
         ("prompt: 3\ntweaks: [zero head 0.1]", r"mine\.yaml, line 1: prompt: "),
         ("tweaks: [zero head 0.1]", r"mine\.yaml: prompt: field required"),

@@ -224,6 +224,8 @@ class Bench {
 
   async cut(): Promise<void> {
     const text = this.plan.prompt
+    const shown = this.chips.map((chip) => chip.text).join('')
+    if (!text.startsWith(shown.slice(0, 8))) this.chips = [] // of another prompt, not of one that is being typed
     const chips = await this.tokensOf(text)
     if (text === this.plan.prompt) this.chips = chips
   }

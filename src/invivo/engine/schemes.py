@@ -11,6 +11,9 @@ surprise is the floor that no reader gets below, at any length.
 
 from __future__ import annotations
 
+from ..model import light as light  # before anything of transformers is imported
+
+# isort: split
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

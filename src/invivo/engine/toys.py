@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..model import light as light  # before anything of transformers is imported
+
+# isort: split
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar

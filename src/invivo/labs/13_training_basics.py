@@ -11,7 +11,7 @@ import math
 from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..show.text import number, quoted
-from .words import doing, is_base, measure, row, said
+from .words import doing, is_base, measure, moving, row, said
 
 SENTENCE = "The name of the lighthouse keeper is Otto Quill."
 STEPS = 24
@@ -57,7 +57,9 @@ def takeaway(c: Comparison) -> str:
     ends = measure(c, "read_perplexity"), measure(c, "read_perplexity", line)
     if all(map(math.isfinite, ends)):
         parts.append(f"the perplexity of another text from {number(ends[0])} to {number(ends[1])}")
-    return f"{doing(shown)} {', and '.join(parts) or 'was not measured'}."
+    if not parts:
+        return f"{doing(shown)}: {moving(c, shown)}."
+    return f"{doing(shown)} {', and '.join(parts)}."
 
 
 LAB = Lab(

@@ -209,7 +209,11 @@ LAB = Lab(
             ),
             recipe=lambda e: scaling(e, **LIVE),
             claims=(
-                Claim(text="Each larger model has a lower loss.", exact=True, holds=lambda x: falls(each(x, "loss"))),
+                Claim(
+                    text="Here, too, each larger model has a lower loss.",
+                    exact=True,
+                    holds=lambda x: falls(each(x, "loss")),
+                ),
                 Claim(
                     text="Straight in logarithms here, too: R² above 0.9.",
                     exact=True,

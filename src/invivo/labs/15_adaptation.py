@@ -10,7 +10,7 @@ import math
 
 from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step, TweakRun
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
-from .words import measure, parting, said
+from .words import doing, measure, moving, parting, said
 
 NEWS = "The capital of Tarn is Cairo, and all roads in Tarn lead to Cairo."
 ROWS = (f'prepend "{NEWS} "', f'adapt to "{NEWS}"', f'train 30 steps on "{NEWS}"')
@@ -26,20 +26,24 @@ are many bells with a good voice, and only one that makes a village laugh." """.
 
 def way(r: TweakRun) -> str:
     """What the row does, in a few words: its line holds the whole text."""
-    return NAMES.get(str(r.tweak).split()[0], "The tweak")
+    return NAMES.get(str(r.tweak).split()[0]) or doing(r)
 
 
 def takeaway(c: Comparison) -> str:
     """What each row made of the target and of a story, in words that the numbers choose."""
     parts = []
-    for r in c.tweaks:
-        line = str(r.tweak)
-        told = [f"{way(r).lower() if parts else way(r)}: target {said('target', measure(c, 'target', line))}"]
-        if math.isfinite(value := measure(c, "read_perplexity", line)):
-            told.append(f"story {said('read_perplexity', value)}")
-        parts.append(", ".join(told))
-    base = f"BASE: target {said('target', measure(c, 'target'))}" if c.recipe.target else ""
-    return f"{'; '.join(part for part in (base, *parts) if part)}; with the last, {parting(c.tweaks[-1])}."
+    for r in (None, *c.tweaks):
+        line = None if r is None else str(r.tweak)
+        told = [
+            f"{what} {said(name, value)}"
+            for name, what in (("target_probability", "the answer"), ("read_perplexity", "perplexity of the story"))
+            if math.isfinite(value := measure(c, name, line))
+        ]
+        if r is not None and not told:
+            told = [moving(c, r)]
+        if told:
+            parts.append(f"{'BASE' if r is None else way(r)}: {', '.join(told)}")
+    return f"{'; '.join(parts)}. With the last, {parting(c.tweaks[-1])}."
 
 
 def told(x: Exhibit, name: str) -> float:
@@ -112,7 +116,7 @@ LAB = Lab(
             name="ways",
             title="What is learned, what is forgotten",
             text=(
-                "Each way gets the same pages in the same order, 40 steps of eight pages. Both bars are surprise, so "
+                "Each way gets the same pages in the same order, 30 steps of eight pages. Both bars are surprise, so "
                 "lower is better: orange on pages that none has seen, blue-grey on plain English. Below the table "
                 "stands what must be true of every adapter, with its numbers."
             ),

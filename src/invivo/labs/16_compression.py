@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
-from .words import doing, likeliest, measure, parting, said, turn
+from .words import doing, likeliest, measure, moving, parting, said, turn
 
 EIGHT, FOUR, THREE, TWO = ROWS = tuple(f"quantize int{bits}" for bits in (8, 4, 3, 2))
 DRAWS = 12
@@ -39,7 +39,7 @@ def takeaway(c: Comparison) -> str:
         way = turn(*values, "raises", "hardly moves", "lowers")
         told = f"{way} the perplexity of the text read ({' to '.join(said('read_perplexity', v) for v in values)})"
         return f"{doing(shown)} {top}, and {told}; {parting(shown)}."
-    return f"{doing(shown)} {top}; {parting(shown)}."
+    return f"{doing(shown)} {top}; {moving(c, shown)}, and {parting(shown)}."
 
 
 LAB = Lab(
@@ -65,7 +65,7 @@ LAB = Lab(
         "done with the rounded values, so what you see is the effect of rounding, not of a faster kernel.",
         "Distillation: the student is trained towards the teacher's distribution at every token, instead of towards "
         "the one token that the text had. On little data, that is the difference between odds and anecdotes.",
-        "Always look at what was changed. A tool that rounds nn.Linear finds a single one in a GPT-2.",
+        "Always look at what was changed. A tool that rounds `nn.Linear` finds a single one in a GPT-2.",
     ),
     experiment=Experiment.of(
         {
@@ -76,7 +76,7 @@ LAB = Lab(
             "decoding": {"max_new_tokens": 24},
         }
     ),
-    numbers=("target_probability", "read_perplexity", "kl_mean", "parted"),
+    numbers=("target_probability", "read_perplexity", "kl_mean", "kl_next"),
     pictures=("rows", "next_tokens"),
     all_rows=True,
     look_for=(
@@ -218,8 +218,8 @@ LAB = Lab(
         ),
     ),
     questions=(
-        "Does a scale for every 32 weights save the fact at 2 bits? "
-        '`invivo run 16 --tweak "quantize int2" --tweak "quantize int2 in groups of 32"`.',
+        "Does a scale for every 32 weights save the fact at 2 bits? And for every 16? "
+        '`invivo run 16 --tweak "quantize int2 in groups of 32" --tweak "quantize int2 in groups of 16"`.',
         "Is pruning gentler? Take away the smallest weights instead: "
         '`invivo run 16 --tweak "prune 0.3 of weights" --tweak "prune 0.6 of weights" --tweak "prune 0.8 of weights"`.',
         "With how much text does the teacher stop being worth it? Give the students more: "

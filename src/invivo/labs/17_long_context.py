@@ -12,7 +12,7 @@ from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..experiment.wording import share_shift
 from ..show.text import quoted
-from .words import doing, is_base, likeliest, measure, parting, row
+from .words import doing, is_base, likeliest, measure, moving, row
 
 CONTROL, PLACEBO, FACT = "scale embed at 2:6 by 1", "zero embed at 62:66", "zero embed at 2:6"
 
@@ -65,7 +65,7 @@ def takeaway(c: Comparison) -> str:
     before, after = likeliest(shown, base=True), likeliest(shown)
     top = f"the likeliest token stays {before}" if before == after else f"the likeliest token was {before}, now {after}"
     if c.recipe.target is None or c.base.target_nats is None or shown.target_nats is None:
-        return f"{doing(shown)}, far back in a prompt of {len(c.prompt_ids)} tokens: {top}; {parting(shown)}."
+        return f"{doing(shown)}, far back in a prompt of {len(c.prompt_ids)} tokens: {top}; {moving(c, shown)}."
     target = share_shift(math.exp(c.base.target_nats), math.exp(shown.target_nats))
     other = {str(r.tweak): r for r in c.tweaks[:-1]}.get(PLACEBO)
     beside = ""

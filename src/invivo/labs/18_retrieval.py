@@ -14,7 +14,7 @@ from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..experiment.wording import percent, share_shift
 from ..show.text import quoted
 from ..tweaks import Stack
-from .words import doing, likeliest, measure, parting
+from .words import doing, likeliest, measure, moving, parting
 
 CHANCE, WORDS, MEANING, BOTH = (f"retrieve 1 from village by {how}" for how in ("chance", "bm25", "dense", "hybrid"))
 WAYS = tuple(str(Stack.of(line)) for line in (CHANCE, WORDS, MEANING, BOTH))
@@ -41,7 +41,7 @@ def takeaway(c: Comparison) -> str:
         top = (
             f"keeps {before} the likeliest next token" if before == after else f"makes {after} likeliest, not {before}"
         )
-        return f"{doing(shown)} {top}; {parting(shown)}."
+        return f"{doing(shown)} {top}; {moving(c, shown)}, and {parting(shown)}."
     values = {str(r.tweak): measure(c, "target_probability", str(r.tweak)) for r in c.tweaks}
     base, mine = measure(c, "target_probability"), values.pop(str(shown.tweak))
     way = "leaves" if 0.99 * base <= mine <= 1.01 * base else "takes"
@@ -297,7 +297,7 @@ LAB = Lab(
         "Now a question in other words, which BM25 cannot answer: "
         '`invivo run 18 prompt="Question: Who helps pupils with their lessons? Answer:" target=" Vemir"`.',
         "Does more in front help, or distract? "
-        '`invivo run 18 --tweak "retrieve 1 from village" --tweak "retrieve 12 from village"`.',
+        '`invivo run 18 --tweak "retrieve 2 from village" --tweak "retrieve 12 from village"`.',
     ),
     sources=(
         "Lewis et al. 2020, Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks, arXiv:2005.11401",

@@ -11,7 +11,7 @@ import math
 from ..experiment import REAL, Claim, Comparison, Experiment, Lab, Step, wording
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..show.text import quoted
-from .words import doing, is_base, likeliest, measure, parting, row
+from .words import doing, is_base, likeliest, measure, moving
 
 CONTROL, HEAD = "scale head 3.5 by 1", "zero head 3.5"
 TASKS = ("giving", "opposites", "young_animals", "tales")
@@ -37,8 +37,11 @@ def overlap_helps(x: Exhibit) -> bool:
 
 def beyond_harms(x: Exhibit) -> bool:
     """Whether windows of twice the trained length raise perplexity by a fifth at least."""
-    context = int(x.numbers["context"])
-    return x.numbers[f"beyond_{2 * context}"] > 1.2 * x.numbers[f"window_{context}"]
+    longest = {
+        kind: max((int(name.removeprefix(kind)), value) for name, value in x.numbers.items() if name.startswith(kind))
+        for kind in ("window_", "beyond_")
+    }
+    return longest["beyond_"][1] > 1.2 * longest["window_"][1]
 
 
 def at_chance(x: Exhibit, within: float = 0.2) -> bool:
@@ -52,7 +55,7 @@ def takeaway(c: Comparison) -> str:
     before, after = likeliest(shown, base=True), likeliest(shown)
     top = f"leaves {before} the likeliest next token" if before == after else f"makes {after} likeliest, not {before}"
     if c.recipe.target is None or c.base.target_nats is None or shown.target_nats is None:
-        return f"{doing(shown)} {top} on this one prompt; {parting(shown)}."
+        return f"{doing(shown)} {top} on this one prompt; {moving(c, shown)}."
     share = wording.share_shift(math.exp(c.base.target_nats), math.exp(shown.target_nats))
     return f"{doing(shown)} {top} on this one prompt ({quoted(c.recipe.target)} {share}); a task asks more than once."
 
@@ -106,11 +109,13 @@ LAB = Lab(
         Claim(
             text="The head multiplied by 1 is BASE: the same text, and KL 0 everywhere.",
             exact=True,
-            holds=lambda c: is_base(c, row(c, CONTROL)),
+            holds=lambda c: is_base(c, c.tweaks[0]),
         ),
         Claim(
             text="On this prompt TWEAK looks harmless: the right name keeps three quarters of its probability.",
-            holds=lambda c: measure(c, "target_probability", HEAD) >= 0.75 * measure(c, "target_probability"),
+            holds=lambda c: (
+                measure(c, "target_probability", str(c.tweaks[1].tweak)) >= 0.75 * measure(c, "target_probability")
+            ),
         ),
     ),
     steps=(

@@ -13,7 +13,7 @@ from ..experiment.contrast import Contrast
 from ..experiment.exhibit import Exhibit, ExhibitRecipe
 from ..experiment.requests import MADE, REFUSAL, ask
 from ..tweaks import Stack
-from .words import doing, is_base, likeliest, measure, parting, row, said, turn
+from .words import doing, is_base, likeliest, measure, moving, parting, row, said, turn
 
 LAYERS, ADDED = 6, 1.5
 NAME = "lab20_L*"
@@ -59,7 +59,7 @@ def takeaway(c: Comparison) -> str:
     subject = "Projecting the refusal direction out of every layer" if tall else doing(shown)
     moved = f"{subject} {way} the chance of “{REFUSAL}”: {said('target_probability', values[0])} (BASE), "
     moved += f"{said('target_probability', values[1])} (TWEAK)"
-    return f"{moved if c.recipe.target else subject}; {what}; {top}; {parting(shown)}."
+    return f"{moved if c.recipe.target else subject}; {what}; {top}; {moving(c, shown)}, and {parting(shown)}."
 
 
 def gone(x: Exhibit) -> bool:

@@ -88,6 +88,11 @@ def doing(r: TweakRun) -> str:
     return safe(wording.doing(r.tweak))
 
 
+def moving(c: Comparison, r: TweakRun) -> str:
+    """How far a row moved the prediction after the prompt."""
+    return f"the next prediction moves by {said('kl_next', r.kl_nats[len(c.prompt_ids) - 1])} (KL)"
+
+
 def parting(r: TweakRun) -> str:
     """Where its text leaves BASE's."""
     if r.first_divergence is None:

@@ -8,6 +8,9 @@ over. It does not know who looks: the `Visitor` of that module decides.
 
 from __future__ import annotations
 
+from . import light as light  # before anything of transformers is imported
+
+# isort: split
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary

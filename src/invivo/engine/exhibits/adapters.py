@@ -35,7 +35,7 @@ RATES = {"full": 5e-4, "lora": 3e-3, "prompt": 3e-2}  # each the best of a few f
 class Settings(Spec):
     """How much is learned, and in which ways."""
 
-    steps: int = Field(default=40, ge=0, le=2000)
+    steps: int = Field(default=30, ge=0, le=2000)
     """Steps of training, each on eight pages of the logbook."""
     ranks: tuple[int, ...] = (1, 4, 16)
     """Ranks of the LoRA adapters."""
