@@ -19,7 +19,7 @@ from invivo import files
 from invivo.errors import InvivoError, Refused
 from invivo.experiment import Comparison, Experiment, Lab, LabResult, Step, Verdict
 from invivo.journal import Journal, Part, again, report, run_of, runs_in, write_report
-from invivo.labs import all_labs, lab_named
+from invivo.labs import NEXT, all_labs, lab_named
 from invivo.labs.own import find
 from invivo.show.blocks import Document, Figure, Heading, Text
 from invivo.show.html import page
@@ -258,6 +258,15 @@ def test_all_labs_run_in_guide_order_into_one_report(fake: Fake, invoke: Any) ->
     assert links == {f"#{lab.label}" for lab in all_labs()}
     assert [entry.lab for entry in reversed(Journal().list())] == NAMES
     assert {entry.kind for entry in Journal().list()} == {"lab"}
+
+
+@pytest.mark.parametrize(("word", "inside"), [("guide", lambda n: n < NEXT), ("Next", lambda n: n == NEXT)])
+def test_a_part_of_them_is_named_by_a_word(fake: Fake, invoke: Any, word: str, inside: Callable[[int], bool]) -> None:
+    code, out, err = invoke("run", word, "--no-journal", "--json")
+    assert code == 0, err
+    expected = [lab.full_name for lab in all_labs() if inside(lab.section)]
+    assert [one["lab"] for one in json.loads(out)["labs"]] == expected
+    assert 0 < len(expected) < len(NAMES)
 
 
 def test_a_lab_that_fails_is_told_and_the_rest_runs(fake: Fake, invoke: Any) -> None:

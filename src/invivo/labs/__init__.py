@@ -86,10 +86,19 @@ SECTIONS: tuple[Section, ...] = tuple(
 )
 
 
+NEXT = len(SECTIONS) - 1  # the next layers
+
+
 @cache
 def all_labs() -> tuple[Lab, ...]:
     """Every lab, section by section. Raises InvivoError for a file that is no lab."""
     return tuple(sorted(map(_lab_in, lab_files()), key=lambda lab: (lab.section, lab.number)))
+
+
+def labs_of_set(word: str) -> tuple[Lab, ...] | None:
+    """The labs that one word stands for: `guide` its sections, `next` the next layers, `all` both; None for another."""
+    first, last = {"guide": (0, NEXT - 1), "next": (NEXT, NEXT), "all": (0, NEXT)}.get(word.strip().lower(), (1, 0))
+    return tuple(lab for lab in all_labs() if first <= lab.section <= last) or None
 
 
 def lab_files() -> list[str]:
@@ -131,6 +140,7 @@ def _lab_in(file: str) -> Lab:
 
 __all__ = [
     "LISTED_BY",
+    "NEXT",
     "QUICKSTART",
     "SECTIONS",
     "Section",
@@ -138,5 +148,6 @@ __all__ = [
     "all_labs",
     "lab_files",
     "lab_named",
+    "labs_of_set",
     "source_of",
 ]

@@ -1,4 +1,4 @@
-"""`invivo run all`: every lab of the guide in its order, and one report of all of them.
+"""`invivo run guide`, `next`, `all`: many labs in their order, and one report of all of them.
 
 A lab that fails is told in the report, and the next one runs. Ctrl-C ends it and keeps what was done.
 """
@@ -27,18 +27,23 @@ if TYPE_CHECKING:
 FOLDER, NAME = "report", "labs"
 
 
-def run_all(flags: Layer, changed: Sequence[str], out: Path | None, how: How, others: Mapping[str, Any]) -> None:
-    """Run every lab; `others` are flags that make sense for a single lab only."""
+def run_all(
+    labs: Sequence[Lab],
+    flags: Layer,
+    changed: Sequence[str],
+    out: Path | None,
+    how: How,
+    others: Mapping[str, Any],
+) -> None:
+    """Run these labs; `others` are flags that make sense for a single lab only."""
     from ...errors import BadText
     from ...journal import Journal, folder_for_report
-    from ...labs import all_labs
     from ..settings import experiment_of, outcome, read_config
     from .running import announced, load, told_of
 
     for flag, value in others.items():
         if value:
             raise BadText(f"{flag} is for a single lab", hint=f"for example: invivo run 02 {flag} …")
-    labs = all_labs()
     found = read_config(how.config)
     settings = [outcome(found, flags | changes(changed, lab), lab) for lab in labs]
     experiments = [experiment_of(layer) for layer in settings]  # all of them, before anything runs

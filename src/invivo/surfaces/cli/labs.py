@@ -70,7 +70,9 @@ def labs(as_json: Json = False) -> None:
 def run(
     lab: Annotated[
         str,
-        typer.Argument(metavar="LAB", help="02, head_ablation, a file of your own (mine.py, mine.yaml), or all."),
+        typer.Argument(
+            metavar="LAB", help="02, head_ablation, a file of your own (mine.py, mine.yaml), guide, next or all."
+        ),
     ],
     flags: Any,
     fields: Annotated[
@@ -95,17 +97,22 @@ def run(
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Run a lab, as in: invivo run 02. With `all`, every lab of the guide, and a report into the folder `report`.
+    """Run a lab, as in: invivo run 02. With `guide`, all labs of its sections and a report into the folder
+    `report`; with `next`, those of the next layers; with `all`, both.
 
     Exits with 1 where a claim that is expected to hold does not.
     """
     how = How(allow_pickle, allow_remote_code, config, no_journal, as_json)
     changed = [*(sets or []), *(fields or [])]
-    if lab.strip().lower() == "all":
+    from ...labs import labs_of_set
+    from ...labs.own import find
+
+    several = labs_of_set(lab)
+    if several is not None:
         from .everything import run_all
 
-        return run_all(flags, changed, out, how, {"--tweak": flags.get("tweaks"), "--as": form, "--takeaway": takeaway})
-    from ...labs.own import find
+        for_one = {"--tweak": flags.get("tweaks"), "--as": form, "--takeaway": takeaway}
+        return run_all(several, flags, changed, out, how, for_one)
 
     return perform(find(lab), flags, how, changed, out, form, takeaway)
 
