@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         given = getattr(item, "callspec", None)
         values = given.params if given is not None else {}
         file = item.path.stem
-        if file == "test_all_labs":
+        if file.startswith(("test_browser", "test_axe", "test_one_file")):
+            group = "browser"  # they share a port, and a processor is soon full of browsers
+        elif file == "test_all_labs":
             group = values["lab"].full_name[:2] if "lab" in values else str(values.get("model", file))
         else:
             group = file.removeprefix("test_lab_")

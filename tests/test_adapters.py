@@ -179,3 +179,57 @@ def test_the_logbook_keeps_its_rules():
             assert ("lamp lit" in line) == (hour >= 18 or hour < 6)
     assert len(set(pages(40, seed=3)) & set(pages(40, seed=4))) <= 2
     assert page(5) == page(5)
+
+
+def test_a_folder_that_is_another_is_not_gone_on_with(folder, tmp_path):
+    living = tiny.model().living
+
+    def stop(step: int, nats: float) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(living, folder, tmp_path / "cut", steps=6, on_step=stop)
+    (folder / "book.txt").write_text("\n<|endoftext|>\n".join(pages(60, seed=9)))
+    with pytest.raises(Refused, match="text was"):
+        tune(living, folder, tmp_path / "cut", steps=6)
+
+
+@pytest.mark.parametrize("wrong", [{"rank": 0}, {"steps": 0}, {"rate": -1.0}, {"rate": float("nan")}, {"seed": -1}])
+def test_numbers_that_make_no_adapter_are_refused(folder, tmp_path, wrong):
+    with pytest.raises(OutOfRange, match=next(iter(wrong))):
+        tune(tiny.model().living, folder, tmp_path / "out", **wrong)
+
+
+def test_one_that_diverges_is_not_written(folder, tmp_path):
+    with pytest.raises(InvivoError, match="no number any more"):
+        tune(tiny.model().living, folder, tmp_path / "out", rank=1, steps=4, rate=1e30)
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
+
+
+def test_missing_or_renamed_weights_of_an_adapter_are_told(model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    adapted = adapters.put_on(model.living, copy.deepcopy(model.hf), 2)
+    with silence():
+        adapted.save_pretrained(str(tmp_path / "mine"))
+    file = tmp_path / "mine" / "adapter_model.safetensors"
+    weights = load_file(file)
+    first = sorted(weights)[0]
+    save_file({name.replace("lora_A", "lora_X") if name == first else name: w for name, w in weights.items()}, file)
+    with pytest.raises(BadText, match="does not fit"):
+        model.compare(PROMPT, f"adapt with {tmp_path}/mine", max_new_tokens=1)
+
+
+def test_a_changed_config_is_another_adapter(model, tmp_path):
+    adapted = adapters.put_on(model.living, copy.deepcopy(model.hf), 2)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.3)
+    with silence():
+        adapted.save_pretrained(str(tmp_path / "mine"))
+    line = f"adapt with {tmp_path}/mine"
+    before = model.compare(PROMPT, line, max_new_tokens=1).tweaks[0].kl_nats
+    config = json.loads((tmp_path / "mine" / "adapter_config.json").read_text())
+    (tmp_path / "mine" / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 20}))
+    assert model.compare(PROMPT, line, max_new_tokens=1).tweaks[0].kl_nats != before

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from invivo.engine.evaluation import scores
 from invivo.engine.evaluation.harness import harness, hushed, reader
@@ -409,3 +410,48 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert result.recipe.settings == {"tweaks": ["zero head 1.2"], "tasks": [mine]}
     assert Exhibit.from_json((out / "evaluation.json").read_text()) == result
     assert "invivo show benchmark" in (out / "evaluation.md").read_text()
+
+
+def _task(tmp_path: Path, **changes: Any) -> Path:
+    """A task of one item in a file, with some of its fields changed."""
+    (tmp_path / "data.jsonl").write_text('{"question": "up or", "choices": [" down", " left"], "answer": 0}\n')
+    config = {
+        "task": "mine",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": "data.jsonl"}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "{{question}}",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "{{answer}}",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config | changes))
+    return tmp_path / "mine.yaml"
+
+
+def test_a_template_of_a_task_reaches_no_python(model: Model, tmp_path: Path) -> None:
+    plain = scorer(model)
+    assert len(find([str(_task(tmp_path))])) == 1  # the same task with honest templates is one
+    evil = "{{ cycler.__init__.__globals__.os.popen('touch " + str(tmp_path / "PWNED") + "').read() }}"
+    with pytest.raises(InvivoError):
+        scores.outcomes(plain, find([str(_task(tmp_path, doc_to_text=evil, doc_to_target=evil, doc_to_choice=evil))]))
+    assert not (tmp_path / "PWNED").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"metric_list": [{"metric": "accu"}]}, "no metric of lm-evaluation-harness"),
+        ({"metric_list": [{"metric": "acc", "hf_evaluate": True}]}, "no metric of lm-evaluation-harness"),
+        ({"dataset_kwargs": "x"}, "dataset_kwargs is 'x'"),
+    ],
+)
+def test_what_would_bring_code_or_break_is_told(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvivoError, match=told):
+        find([str(_task(tmp_path, **changes))])
+
+
+def test_a_prompt_tweak_where_nothing_is_asked_says_so() -> None:
+    with pytest.raises(NoEffect, match="ask none"):
+        tiny.model().show("benchmark", tasks=["tales"], tweaks=['prepend "zzz "'])

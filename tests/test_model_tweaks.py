@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from invivo.engine.makers import KEPT, all_makers, block_matrices, second
-from invivo.errors import OutOfRange, Refused
+from invivo.errors import InvivoError, OutOfRange, Refused
 from invivo.tweaks import ModelTweak, Tweak, read_tweak
 from tests import tiny
 
@@ -102,3 +102,15 @@ def test_what_looks_at_one_model_says_so(model):
         model.lens(PROMPT, "prune 0.5 of weights")
     with pytest.raises(Refused, match="no change of activations"), model.tweaked("prune 0.5 of weights"):
         pass
+
+
+def test_a_row_that_breaks_leaves_nothing_behind_on_base(model):
+    before = model.compare(PROMPT, "scale L0.mlp_out by 1", max_new_tokens=3).tweaks[0]
+    with pytest.raises(InvivoError, match="NaN") as held:  # held, as a notebook holds its last exception
+        model.compare(
+            PROMPT, "prune 0.1 of weights + scale L0.mlp_out by 1e38 + scale L1.mlp_out by 1e38", "zero head 0.1"
+        )
+    after = model.compare(PROMPT, "scale L0.mlp_out by 1", max_new_tokens=3).tweaks[0]
+    assert after.kl_nats == pytest.approx(before.kl_nats, abs=1e-7)
+    assert max(after.kl_nats) < 1e-6
+    del held

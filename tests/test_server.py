@@ -305,3 +305,29 @@ def test_a_page_opens_no_files(client: TestClient, model: Model, line: str) -> N
         answer = client.post(f"/api/{kind}", json=asked)
         assert (answer.status_code, answer.json()["field"]) == (422, "tweaks")
         assert "the page opens none" in answer.json()["what"]
+
+
+@pytest.mark.parametrize(
+    ("exhibit", "settings", "field", "told"),
+    [
+        ("benchmark", {"tasks": ["/tmp/evil.yaml"]}, "settings.tasks", "names something outside"),
+        ("few_items", {"task": "/etc/hostname"}, "settings.task", "names something outside"),
+        ("retrieval", {"embedder": "/etc"}, "settings.embedder", "names something outside"),
+        ("vector_store", {"url": "http://127.0.0.1:22"}, "settings.url", "names something outside"),
+        ("adapters", {"steps": 2000}, "settings.steps", "steps 2,000"),
+        ("scaling", {"again": True}, "settings.again", "made again"),
+    ],
+)
+def test_an_exhibit_of_the_page_stays_inside(
+    client: TestClient, model: Model, exhibit: str, settings: dict[str, Any], field: str, told: str
+) -> None:
+    answer = client.post("/api/show", json={"name": exhibit, "settings": settings, "model": model.name})
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert told in answer.json()["what"]
+
+
+def test_steps_of_training_are_counted_over_all_rows(client: TestClient, model: Model) -> None:
+    lines = ['train 150 steps on "a b"', 'adapt to "a b" in 100 steps']
+    answer = client.post("/api/compare", json=recipe(model, tweaks=lines))
+    assert (answer.status_code, answer.json()["field"]) == (422, "tweaks")
+    assert "250 steps" in answer.json()["what"]

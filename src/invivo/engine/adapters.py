@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..errors import BadText, OutOfRange, Refused, UnknownName
-from ..tweaks.adapters import WEIGHTS
+from ..tweaks.adapters import CONFIG, WEIGHTS
 from . import toys
 from .extras import extra, silence
 from .living import Living
 from .makers import block_matrices
-
-CONFIG = "adapter_config.json"
 
 
 def put_on(living: Living, hf: Any, rank: int, seed: int = 0) -> Any:
@@ -92,15 +91,22 @@ def from_folder(living: Living, hf: Any, folder: Path) -> tuple[Any, str]:
     try:
         with silence():
             adapted = peft.PeftModel.from_pretrained(hf, str(folder))
-            missing = [n for n, p in adapted.named_parameters() if "lora_" in n and p.is_meta]
+            with safe_open(str(folder / WEIGHTS), "pt") as file:
+                there = set(file.keys())
+            wanted = set(peft.get_peft_model_state_dict(adapted))
             merged = adapted.merge_and_unload()
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise BadText(
             f"the adapter in {folder} does not fit {living.name}: {str(error).splitlines()[0][:200]}",
             hint=f"it may have been made for another model: see base_model_name_or_path in {CONFIG}",
         ) from None
-    if missing:
-        raise BadText(f"the adapter in {folder} has no weights for {missing[0]}")
+    if there != wanted:
+        odd = min(there ^ wanted)
+        what = "is missing" if odd in wanted else "is not known"
+        raise BadText(
+            f"the adapter in {folder} does not fit {living.name}: {odd} {what}",
+            hint=f"it may have been made for another model: see base_model_name_or_path in {CONFIG}",
+        )
     found = [change for change in changes(living.hf, merged, living).values() if bool(change.any())]
     size = (folder / WEIGHTS).stat().st_size / 2**20
     ranks = sorted({rank_of(change) for change in found}) or [0]

@@ -162,16 +162,20 @@ def speak(living: Living, prompt: list[int], rows: Sequence[Row], steps: int) ->
             for action in row.actions:
                 action.row = place
         running.append((numbers, generate(model, [row.prompt or prompt for row in chosen], chosen, steps)))
-    while running:
-        for numbers, texts in list(running):
-            found = next(texts, None)
-            if found is None:
-                running.remove((numbers, texts))
-                continue
-            for number, one in zip(numbers, found, strict=True):
-                said[number] = one
-        if running:
-            yield said
+    try:
+        while running:
+            for numbers, texts in list(running):
+                found = next(texts, None)
+                if found is None:
+                    running.remove((numbers, texts))
+                    continue
+                for number, one in zip(numbers, found, strict=True):
+                    said[number] = one
+            if running:
+                yield said
+    finally:
+        for _, texts in running:  # where one model's row failed, the hooks of the others are still on
+            texts.close()
 
 
 class NotANumber(InvivoError):

@@ -44,6 +44,7 @@ class Living:
     _lock: RLock = field(default_factory=RLock, repr=False, compare=False)
     _doing: list[str] = field(default_factory=list, repr=False, compare=False)
     seconds: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # models that tweaks made of it
+    collections: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # passages, with their vectors
 
     @contextmanager
     def alone(self, doing: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ where it was stopped or killed; it is deleted at the end.
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import json
 import math
@@ -17,17 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import OutOfRange, Refused
+from ..errors import InvivoError, OutOfRange, Refused
 from ..training.corpus import Source, read_folder
 from ..training.files import write_folder, write_whole
 from . import adapters, toys
 from .extras import silence
 from .living import Living
+from .reading import perplexity
 
 LEAST, PIECE, HELDOUT = 1_000, 1_000, 0.1  # characters at least, characters of a piece, share held out
 ROWS, LENGTH = 8, 128  # of a batch
 CHECKPOINT, REPORT = "checkpoint.pt", "report.json"
 Report = dict[str, Any]
+
+
+class Diverged(InvivoError):
+    """Training came to numbers that are none."""
 
 
 def tune(
@@ -46,9 +52,14 @@ def tune(
     Raises CorpusError, CannotWrite, OutOfRange for a rank larger than a matrix, Refused where `out` holds something
     else, and KeyboardInterrupt after saving.
     """
-    if steps < 1:
-        raise OutOfRange(f"{steps} steps", hint="an adapter needs at least one")
-    told = {"model": living.name, "revision": living.revision, "rank": rank, "steps": steps, "rate": rate, "seed": seed}
+    for name, value in (("steps", steps), ("rank", rank), ("rate", rate)):
+        if not (value > 0 and math.isfinite(value)):
+            raise OutOfRange(f"{name} {value:g}", hint=f"--{name} is above 0")
+    if seed < 0:
+        raise OutOfRange(f"seed {seed}", hint="a seed is not negative")
+    out = out.resolve()
+    told: dict[str, Any] = {"model": living.name, "revision": living.revision}
+    told |= {"rank": rank, "steps": steps, "rate": rate, "seed": seed}
     if (out / adapters.CONFIG).exists():
         raise Refused(f"{out} holds an adapter already", hint="give another folder with --out")
     sources = read_folder(corpus, HELDOUT, LEAST, PIECE)
@@ -56,6 +67,7 @@ def tune(
     read, held = (_ids(living, sources, which) for which in ("train", "heldout"))
     if len(read) <= length:
         raise OutOfRange(f"{corpus} has {len(read)} tokens to read, and a row has {length}", hint="give more text")
+    told["text"] = hashlib.sha256(torch.cat((read, held)).cpu().numpy().tobytes()).hexdigest()[:16]
     start = _begun(out, told)
     with living.alone("make"):
         adapted = adapters.put_on(living, copy.deepcopy(living.hf), rank, seed)
@@ -70,6 +82,9 @@ def tune(
             keep=lambda state: _keep(out, told, state),
         )
         after = _surprise(adapted, held, length)
+    if not all(math.isfinite(value) for value in (*losses, after or 0.0)):
+        (out / CHECKPOINT).unlink(missing_ok=True)
+        raise Diverged("the loss is no number any more; nothing was written", hint="lower --rate")
     trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     report = told | {
         "trained": trained,
@@ -144,7 +159,7 @@ def card(report: Report) -> str:
         "Nothing was held out: the text is too short for that."
         if before is None
         else f"On held-out text ({report['heldout_tokens']:,} tokens) the model loses {after:.2f} nats a token with "
-        f"it, and {before:.2f} without (perplexity {math.exp(after):,.1f} and {math.exp(before):,.1f})."
+        f"it, and {before:.2f} without (perplexity {perplexity([-after]):,.1f} and {perplexity([-before]):,.1f})."
     )
     return f"""---
 base_model: {report["model"]}

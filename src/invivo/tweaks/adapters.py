@@ -14,7 +14,7 @@ from .model import ModelTweak
 from .prompt import File
 
 MOST = 10_000  # steps
-WEIGHTS = "adapter_model.safetensors"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Adapt(ModelTweak):
@@ -35,12 +35,10 @@ class Adapt(ModelTweak):
         return place.parent if place.suffix == ".safetensors" else place
 
     def stamp(self) -> str:
-        """When the weights were written, and how large they are."""
-        place = self.folder / WEIGHTS
-        if not place.is_file():
-            return ""
-        told = place.stat()
-        return f"{told.st_mtime_ns} {told.st_size}"
+        """Where the two files are, when they were written, and how large they are."""
+        places = [(self.folder / name).resolve() for name in (CONFIG, WEIGHTS)]
+        told = [(place, place.stat()) for place in places if place.is_file()]
+        return " ".join(f"{place} {seen.st_mtime_ns} {seen.st_size}" for place, seen in told)
 
 
 class AdaptTo(ModelTweak):

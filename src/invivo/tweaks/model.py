@@ -16,6 +16,7 @@ from ..spec import Number, Spelling, Whole
 from .base import Family, Tweak
 
 MOST_BITS = 8
+NF4_GROUPS = (0, *(32 * 2**n for n in range(8)))  # 0: its usual one
 
 
 def number_format(text: str) -> str:
@@ -74,6 +75,6 @@ class Quantize(ModelTweak):
     def _possible(self) -> Quantize:
         if self.group < 0 or self.group == 1:
             raise OutOfRange(f"groups of {self.group}", hint="a scale is for 2 weights or more; 0 is a whole row")
-        if self.to == "nf4" and self.group and (self.group < 32 or self.group & (self.group - 1)):
-            raise OutOfRange(f"nf4 in groups of {self.group}", hint="its groups are 32, 64, 128 and so on")
+        if self.to == "nf4" and self.group not in NF4_GROUPS:
+            raise OutOfRange(f"nf4 in groups of {self.group}", hint="its groups are 32, 64, 128 and so on to 4,096")
         return self

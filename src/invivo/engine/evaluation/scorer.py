@@ -18,6 +18,7 @@ from ...tweaks import Activation, Decoding, DecodingTweak, PromptTweak, Stack
 from ..decode import NotANumber, generate
 from ..forward import watched
 from ..living import Living
+from ..makers import forget
 from ..prompts import changed
 from ..reading import LOGIT_BYTES
 from ..rows import Row, prepare
@@ -82,6 +83,7 @@ class Scorer:
         rest = [t for t in stack if not isinstance(t, PromptTweak)]
         with living.alone("make"):
             row = prepare(living, [Stack.of(rest)] if rest else [], [], {}, Decoding(), 0, text=" ")[-1]
+            forget(living, 1)
         row.stack = stack
         for action in row.actions:
             action.row = None

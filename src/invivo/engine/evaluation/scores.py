@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import BadText, InvivoError, NoEffect
 from ...experiment.trials import SHARE, Interval
-from ...tweaks import DecodingTweak
+from ...tweaks import DecodingTweak, PromptTweak
 from ..packed import packed
 from ..rows import check_effect
 from .harness import harness, hushed, reader
@@ -134,6 +134,12 @@ def outcomes(scorer: Scorer, tasks: Mapping[str, Any], limit: int = 0) -> dict[s
         raise NoEffect(
             f"`{scorer.row.name}` acts when text is written, and these tasks have none written",
             hint="young_animals has",
+        )
+    asks = any(task.OUTPUT_TYPE != "loglikelihood_rolling" for task in tasks.values())
+    if scorer.row.stack and not asks and all(isinstance(t, PromptTweak) for t in scorer.row.stack):
+        raise NoEffect(
+            f"`{scorer.row.name}` changes a question, and these tasks ask none: their texts are read as they are",
+            hint="giving asks",
         )
     for task in tasks.values():
         task.set_fewshot_seed(seed=EXAMPLE_SEED)

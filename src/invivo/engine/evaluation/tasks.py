@@ -64,6 +64,7 @@ def find(words: Sequence[str]) -> dict[str, Any]:
     if not words:
         raise BadText("no task is named", hint=f"`{LISTED_BY}` lists those that come with invivo")
     harness("tasks")
+    _sandboxed()
     own = {task.name for task in shipped()}
     found: dict[str, Any] = {}
     for word in words:
@@ -200,16 +201,50 @@ def _from_yaml(path: Path) -> dict[str, Any]:
             raise BadText(f"{path}: unknown field {key!r}", hint=f"did you mean {guess!r}?" if guess else f"see {HERE}")
     if not isinstance(config.get("task"), str):
         raise BadText(f"{path}: a task needs a name", hint=f"write `task: {path.stem}` as its first line")
+    _check_metrics(path, config)
     return _built(path, config["task"], config, _beside(path, config))
 
 
 def _beside(path: Path, config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]] | None:
     """The data that a task names as JSON lines beside it, by split; None where its data are somewhere else."""
-    named = (config.get("dataset_kwargs") or {}).get("data_files")
+    kwargs = config.get("dataset_kwargs") or {}
+    if not isinstance(kwargs, dict):
+        raise BadText(f"{path}: dataset_kwargs is {kwargs!r}", hint=f"see {HERE / 'opposites.yaml'}")
+    named = kwargs.get("data_files")
     if config.get("dataset_path") != "json" or named is None:
         return None
     splits = named if isinstance(named, dict) else {"train": named}
     return {str(split): [line for _, line in _lines(path.parent / str(file))] for split, file in splits.items()}
+
+
+def _sandboxed() -> None:
+    """Let the harness render templates in jinja's sandbox: a task's text is data, and must not reach Python."""
+    from jinja2.sandbox import SandboxedEnvironment
+
+    utils = harness("utils")
+    if not isinstance(utils.env, SandboxedEnvironment):
+        safe = SandboxedEnvironment(
+            loader=utils.env.loader,
+            undefined=utils.env.undefined,
+            keep_trailing_newline=utils.env.keep_trailing_newline,
+        )
+        safe.filters.update(utils.env.filters)
+        utils.env = safe
+
+
+def _check_metrics(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse metrics that the harness does not have itself: it would fetch them, with their code, by name."""
+    known = set(harness("api.registry").METRIC_REGISTRY.keys())
+    for metric in config.get("metric_list") or ():
+        name = metric.get("metric") if isinstance(metric, dict) else metric
+        if name not in known or (isinstance(metric, dict) and metric.get("hf_evaluate")):
+            guess = nearest(str(name), known)
+            raise Refused(
+                f"{path}: {name!r} is no metric of lm-evaluation-harness itself, and one from elsewhere brings code",
+                hint=f"did you mean {guess!r}?"
+                if guess and guess != name
+                else f"there are {', '.join(sorted(known)[:12])} …",
+            )
 
 
 def _built(path: Path, name: str, config: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict[str, Any]:

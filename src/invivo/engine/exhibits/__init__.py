@@ -38,6 +38,7 @@ class Kind:
     title: str
     settings: type[Spec]
     show: Callable[[Living, Any], Found]
+    outside: tuple[str, ...] = ()  # settings that may name a file or an address: on the page they keep their defaults
 
 
 @cache

@@ -313,4 +313,4 @@ def _elsewhere(
     return said, (numbers, [Figure(picture=picture, name="benchmark-elsewhere"), table])
 
 
-EXHIBIT = Kind("What tweaks cost on a benchmark", Settings, show)
+EXHIBIT = Kind("What tweaks cost on a benchmark", Settings, show, outside=("tasks",))

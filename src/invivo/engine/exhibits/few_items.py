@@ -131,4 +131,4 @@ def _enough(whole: float, spread: float) -> Text:
     )
 
 
-EXHIBIT = Kind("How many items a difference needs", Settings, show)
+EXHIBIT = Kind("How many items a difference needs", Settings, show, outside=("task",))

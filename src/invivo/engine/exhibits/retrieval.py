@@ -173,4 +173,4 @@ def _curves(curves: dict[str, list[float]], used: str) -> Figure:
     )
 
 
-EXHIBIT = Kind("Which search finds the right note", Settings, show)
+EXHIBIT = Kind("Which search finds the right note", Settings, show, outside=("embedder",))

@@ -89,7 +89,7 @@ def show(living: Living, settings: Settings) -> Found:
     numbers = {"teacher_loss": toys.measured(teacher, fresh), "floor": _floor(odds, fresh)}
     for name, objective in objectives.items():
         student = toys.gpt2(layers=1, width=settings.width, seed=settings.seed + 2, **shape)
-        toys.fit(student, _again(little), steps=settings.steps, rate=1e-2, objective=objective)
+        toys.fit(student, _again(little, settings.seed), steps=settings.steps, rate=1e-2, objective=objective)
         numbers |= {
             f"{name}_kl": apart(teacher, student, fresh),
             f"{name}_loss": toys.measured(student, fresh),
@@ -118,10 +118,11 @@ def show(living: Living, settings: Settings) -> Found:
     return Found(sentence, (Figure(picture=picture, name="students"), table), numbers)
 
 
-def _again(rows: Tensor) -> Iterator[Tensor]:
+def _again(rows: Tensor, seed: int) -> Iterator[Tensor]:
     """The same rows over and over."""
+    dice = torch.Generator().manual_seed(seed)
     while True:
-        yield rows[:ROWS] if len(rows) <= ROWS else rows[torch.randperm(len(rows))[:ROWS]]
+        yield rows if len(rows) <= ROWS else rows[torch.randperm(len(rows), generator=dice)[:ROWS]]
 
 
 def _floor(odds: Tensor, ids: Tensor) -> float:

@@ -67,4 +67,4 @@ def show(living: Living, settings: Settings) -> Found:
     return Found(sentence, (table,), numbers)
 
 
-EXHIBIT = Kind("The notes in a vector store", Settings, show)
+EXHIBIT = Kind("The notes in a vector store", Settings, show, outside=("url",))

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
-from weakref import WeakKeyDictionary
+from typing import get_args
 from zlib import crc32
 
 import torch
@@ -23,7 +22,6 @@ from .passages import Passage, files_of, place_of, read
 
 WAYS = get_args(get_args(Way)[0])
 DEPTH = 20  # places of each ranking that a hybrid search looks at
-_kept: WeakKeyDictionary[Any, dict[tuple[object, ...], Collection]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def collection(living: Living, folder: str, embedder: str | None = None, layer: 
     """
     place = place_of(folder)
     stamp = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files_of(place))
-    kept = _kept.setdefault(living.hf, {})
+    kept = living.collections
     key = (str(place.resolve()), embedder, layer)
     found = kept.get((*key, stamp))
     if found is None:

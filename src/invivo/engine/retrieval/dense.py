@@ -97,8 +97,8 @@ class ByName:
         self.name = name
         try:
             with quiet():
-                self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
-                self.hf: Any = AutoModel.from_pretrained(name, use_safetensors=True).eval()
+                self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+                self.hf: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False).eval()
         except (OSError, ValueError, ImportError) as error:
             raise Refused(
                 f"no embedding model {name!r} could be loaded: {str(error).splitlines()[0]}",

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...engine import sweep as sweeping
 from ...engine.decode import Said
+from ...engine.exhibits import exhibit_named
 from ...engine.steps import run as run_recipe
 from ...errors import InvivoError, OutOfRange, Refused
 from ...experiment import Experiment, Lab, LabResult, Recipe, Sweep
@@ -29,7 +30,8 @@ from .events import Axes, Cells, Compared, Started, Token, Tokens
 
 MOST_TOKENS, MOST_ROWS, MOST_CELLS, MOST_TRIALS, MOST_PLACES = 400, 16, 20_000, 500, 500
 MOST_READ = 20_000  # tokens of the strings that heads are scored on
-MOST_STEPS = 200  # of a tweak that trains the model
+MOST_STEPS = 200  # of all tweaks that train the model
+MOST_ASKED = 200  # of anything that an exhibit's setting counts, or four times what is usual
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,13 @@ def check(recipe: Recipe) -> None:
     rows = len(getattr(recipe, "tweaks", ()))
     if rows > MOST_ROWS:
         raise over(f"{rows} TWEAK rows", MOST_ROWS, "tweaks")
-    for tweak in _tweaks(recipe):
-        if isinstance(tweak, Training | AdaptTo) and tweak.steps > MOST_STEPS:
-            raise over(f"{tweak.steps:,} steps of training", MOST_STEPS, "tweaks")
+    tweaks = list(_tweaks(recipe))
+    steps = sum(tweak.steps for tweak in tweaks if isinstance(tweak, Training | AdaptTo))
+    if steps > MOST_STEPS:
+        raise over(f"{steps:,} steps of training", MOST_STEPS, "tweaks")
+    if isinstance(recipe, ExhibitRecipe):
+        _check_exhibit(recipe, over)
+    for tweak in tweaks:
         if tweak.files:
             raise named(
                 Refused(
@@ -89,6 +95,32 @@ def check(recipe: Recipe) -> None:
         raise over(f"{len(recipe.prompts):,} prompts", MOST_TRIALS, "prompts")
     if isinstance(recipe, TrialsRecipe) and len(recipe.prompts) * recipe.seeds > MOST_TRIALS:
         raise over(f"{len(recipe.prompts) * recipe.seeds:,} trials", MOST_TRIALS, "prompts")
+
+
+def _check_exhibit(recipe: ExhibitRecipe, over: Callable[[str, int, str], InvivoError]) -> None:
+    """Refuse settings that name something outside, and those that ask for far more work than usual."""
+    kind = exhibit_named(recipe.name)
+    usual = {name: field.get_default(call_default_factory=True) for name, field in kind.settings.model_fields.items()}
+    for name, value in recipe.settings.items():
+        at = f"settings.{name}"
+        if name in kind.outside and set(texts_in(value)) - set(texts_in(_plain(usual.get(name)))) - {""}:
+            told = Refused(f"{name} names something outside, and the page opens nothing", hint="the command line does")
+            raise named(told, at)
+        if name == "again" and value:
+            raise named(Refused("what is stored is made again in minutes", hint="the command line does it"), at)
+        most = max([MOST_ASKED, *(4 * n for n in _numbers(usual.get(name)))])
+        if (asked := max(_numbers(value), default=0)) > most:
+            raise over(f"{name} {asked:,}", most, at)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _numbers(value: Any) -> list[int]:
+    """The whole numbers in a setting."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [n for n in values if isinstance(n, int) and not isinstance(n, bool)]
 
 
 def _tweaks(recipe: Recipe) -> Iterator[Tweak]:
