@@ -44,7 +44,7 @@ def served(fruitfly: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     journal = tmp_path_factory.mktemp("axe") / "journal.db"
     kept = fruitfly.compare("Once upon a time", "zero head 3.5", max_new_tokens=8)
     Journal(journal).keep(kept, takeaway="Head 3.5 is not alone in this.")
-    found = Served(lambda name: fruitfly, journal, 18465)
+    found = Served(lambda name: fruitfly, journal)
     yield found
     found.stop()
 

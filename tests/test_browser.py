@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt 
 class Served:
     """A server in a thread of its own."""
 
-    def __init__(self, load: Any, journal: Path, port: int = 18765) -> None:
+    def __init__(self, load: Any, journal: Path, port: int = 0) -> None:  # 0: any that is free
         self.listener = listen("127.0.0.1", port)
         self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
         app = application(Desk(["fruitfly"], load), journal=Journal(journal))
