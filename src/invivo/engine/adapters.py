@@ -7,7 +7,6 @@ told (`fan_in_fan_out`). A trained adapter is merged into a copy of the weights,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +44,6 @@ def put_on(living: Living, hf: Any, rank: int, seed: int = 0) -> Any:
     )
     with silence():
         return toys.seeded(lambda: peft.get_peft_model(hf, config), seed)
-
-
-def learn(adapted: Any, batches: Iterable[Tensor], *, steps: int, rate: float, **how: Any) -> list[float]:
-    """Train what asks for gradients: `toys.fit`, returning the loss before each step, in nats a token."""
-    return toys.fit(adapted, batches, steps=steps, rate=rate, **how)
 
 
 def merge(adapted: Any) -> Any:

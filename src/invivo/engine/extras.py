@@ -14,10 +14,12 @@ from ..errors import Refused
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Inside, nothing is said that is no error: some libraries import others when called, or warn of their own ways."""
+def silence(level: int = logging.WARNING) -> Iterator[None]:
+    """Inside, nothing is said that is no error: some libraries import others when called, or warn of their own ways.
+    Of what is logged, nothing up to `level` is heard.
+    """
     heard = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # some handlers write to the stream that was there before
+    logging.disable(level)  # some handlers write to the stream that was there before
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

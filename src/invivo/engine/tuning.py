@@ -6,7 +6,6 @@ where it was stopped or killed; it is deleted at the end.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from ..training.files import write_folder, write_whole
 from . import adapters, toys
 from .extras import silence
 from .living import Living
+from .makers import copied
 from .reading import perplexity
 
 LEAST, PIECE, HELDOUT = 1_000, 1_000, 0.1  # characters at least, characters of a piece, share held out
@@ -70,9 +70,9 @@ def tune(
     told["text"] = hashlib.sha256(torch.cat((read, held)).cpu().numpy().tobytes()).hexdigest()[:16]
     start = _begun(out, told)
     with living.alone("make"):
-        adapted = adapters.put_on(living, copy.deepcopy(living.hf), rank, seed)
+        adapted = adapters.put_on(living, copied(living.hf), rank, seed)
         before = _surprise(living.hf, held, length)
-        losses = adapters.learn(
+        losses = toys.fit(
             adapted,
             _batches(read, steps, length, seed),
             steps=steps,

@@ -146,7 +146,7 @@ LAB = Lab(
     steps=(
         Step(
             name="schemes",
-            title="Six ways to know the place",
+            title="Many ways to know the place",
             text=(
                 "Toys of two layers, each told positions in its own way, all trained on texts of 64 tokens and then "
                 "read at 512. Their text is made so that place is all that matters: letters by fixed odds, now and "

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 from ...errors import Refused
 from ...tweaks import Decoding
-from ..extras import extra
+from ..extras import extra, silence
 from .scorer import Scorer
 
 EXTRA = "eval"
@@ -30,17 +28,9 @@ def harness(module: str) -> Any:
         raise Refused(f"{error.what}: {error.hint}") from None
 
 
-@contextmanager
-def hushed() -> Iterator[None]:
+def hushed() -> AbstractContextManager[None]:
     """Inside, the harness draws no bars, and neither logs nor warns: what matters is raised, and said once."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    return silence(logging.ERROR)
 
 
 @cache

@@ -7,7 +7,6 @@ prompt tuning (Lester et al. 2021) a few vectors in front of the text; examples 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from ...spec import Spec
 from .. import adapters, toys
 from ..extras import extra, silence
 from ..living import Living
-from ..makers import block_matrices
+from ..makers import block_matrices, copied
 from . import Found, Kind
 
 ROWS, READ = 8, 16  # pages in a batch, and new ones that are measured
@@ -116,7 +115,7 @@ def show(living: Living, settings: Settings) -> Found:
             notes.append(_checked(name, rank, numbers))
         if settings.full:
             names["full"] = "all weights"
-            hf = copy.deepcopy(living.hf)
+            hf = copied(living.hf)
             hf.requires_grad_(True)
             toys.fit(hf, batches(living, settings.steps), steps=settings.steps, rate=RATES["full"])
             numbers |= _measured("full", hf, book, plain, whole)
@@ -163,10 +162,10 @@ def _lora(
     living: Living, name: str, rank: int, steps: int, book: Texts, plain: Texts, *, shuffled: bool = False
 ) -> dict[str, float]:
     """An adapter learned, measured and checked: what it trains, the rank of what it changes, off and merged."""
-    adapted = adapters.put_on(living, copy.deepcopy(living.hf), rank)
+    adapted = adapters.put_on(living, copied(living.hf), rank)
     trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     expected = sum(rank * sum(m.weight.shape) for _, m in block_matrices(living, living.hf))  # type: ignore[union-attr]
-    adapters.learn(adapted, batches(living, steps, shuffled), steps=steps, rate=RATES["lora"])
+    toys.fit(adapted, batches(living, steps, shuffled), steps=steps, rate=RATES["lora"])
     ids = book[0][None]
     with torch.no_grad():
         on, base = (m(input_ids=ids, use_cache=False).logits for m in (adapted, living.hf))
@@ -189,7 +188,7 @@ def _prompt_tuned(living: Living, vectors: int, steps: int) -> Any:
     peft = extra("peft", "adapt")
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=vectors)
     with silence():
-        tuned = toys.seeded(lambda: peft.get_peft_model(copy.deepcopy(living.hf), config), 0)
+        tuned = toys.seeded(lambda: peft.get_peft_model(copied(living.hf), config), 0)
         toys.fit(tuned, batches(living, steps), steps=steps, rate=RATES["prompt"], objective=_behind)
     return tuned
 

@@ -6,7 +6,6 @@ roundings random changes of the weights that are as large (Gaussian, in each mat
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from ...show.text import number
 from ...spec import Spec
 from ...tweaks.model import Quantize
 from ..living import Living, wake
-from ..makers import block_matrices
+from ..makers import block_matrices, copied
 from ..makers.quantize import round_all, rounded
 from . import Found, Kind
 from ._texts import over_texts, read_well, spanned, surprise
@@ -61,7 +60,7 @@ def show(living: Living, settings: Settings) -> Found:
         for kind, tweaks in kinds.items():
             spots[kind] = []
             for tweak in tweaks:
-                hf = copy.deepcopy(living.hf)
+                hf = copied(living.hf)
                 found = round_all(living, hf, tweak)
                 nats = surprise(_woken(living, hf), [], texts)[0]
                 spots[kind].append(over_texts(nats))
@@ -104,7 +103,7 @@ def _woken(living: Living, hf: Any) -> Living:
 @torch.no_grad()
 def _shaken(living: Living, tweak: Quantize, seed: int) -> Living:
     """The model with a random change in every matrix of its blocks that is as large as the tweak's rounding."""
-    hf = copy.deepcopy(living.hf)
+    hf = copied(living.hf)
     dice = torch.Generator().manual_seed(seed)
     for _, module in block_matrices(living, hf):
         weight: Any = module.weight

@@ -1,7 +1,7 @@
 """Toys that are told positions in different ways, trained at 64 tokens and read at 512 (after Press et al. 2022).
 
-Training all five takes minutes. So what came out is kept in `schemes.json` beside this file, made by this very code:
-`invivo show schemes again=true` makes it anew.
+Training all five takes minutes. So what came out of this very code is kept in `schemes.json` beside this file;
+`invivo show schemes again=true` measures it anew and shows that instead.
 """
 
 from __future__ import annotations

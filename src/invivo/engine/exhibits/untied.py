@@ -7,7 +7,6 @@ the two, and every block stays as it was.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from ...show.text import number
 from ...spec import Spec
 from ..extras import extra
 from ..living import Living
-from ..makers import block_matrices
+from ..makers import block_matrices, copied
 from ..reading import perplexity
 from . import Found, Kind
 from ._texts import read_well
@@ -41,7 +40,7 @@ def show(living: Living, settings: Settings) -> Found:
     quantization = extra("torchao.quantization", "quant")
     texts = [torch.tensor([living.encode(text, "text to read")], device=living.device) for text in settings.texts]
     with living.alone("make"):
-        hf = copy.deepcopy(living.hf)
+        hf = copied(living.hf)
         before = _parts(living, hf)
         start, size = _surprise(hf, texts), _bytes(hf)
         config = quantization.IntxWeightOnlyConfig(weight_dtype=getattr(torch, f"int{settings.bits}"))

@@ -64,7 +64,7 @@ def second(living: Living, tweaks: Sequence[ModelTweak]) -> Second:
     key = " + ".join(map(str, tweaks)) + "".join(tweak.stamp() for tweak in tweaks)
     kept = living.seconds
     if key not in kept:
-        hf, notes = _copy(living.hf), []
+        hf, notes = copied(living.hf), []
         for tweak in tweaks:
             hf, said = all_makers()[type(tweak)].make(living, hf, tweak)
             notes += said
@@ -83,7 +83,7 @@ def forget(living: Living, but: int) -> None:
         living.seconds.pop(next(iter(living.seconds)))
 
 
-def _copy(hf: Any) -> Any:
+def copied(hf: Any) -> Any:
     """The model with weights of its own, and with its own layers where BASE's are stood in for (packed.py)."""
     made = copy.deepcopy(hf)
     for module in made.modules():
@@ -100,4 +100,4 @@ def block_matrices(living: Living, hf: Any) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-__all__ = ["Maker", "Second", "all_makers", "block_matrices", "forget", "second"]
+__all__ = ["Maker", "Second", "all_makers", "block_matrices", "copied", "forget", "second"]

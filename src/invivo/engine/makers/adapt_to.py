@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import BadText
 from ...tweaks.adapters import AdaptTo
 from ..living import Living
 from . import Maker
-from ._train import LENGTH, windows
+from ._train import taught
 
 
 def make(living: Living, hf: Any, tweak: AdaptTo) -> tuple[Any, tuple[str, ...]]:
@@ -18,16 +17,12 @@ def make(living: Living, hf: Any, tweak: AdaptTo) -> tuple[Any, tuple[str, ...]]
     """
     from .. import adapters
 
-    ids = living.tokenizer(tweak.text, verbose=False).input_ids
-    if len(ids) < 2:
-        raise BadText(f"`{tweak}`: the text is a single token, and nothing stands before it", hint="give a longer one")
     adapted = adapters.put_on(living, hf, tweak.rank)
     learned = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     share = learned / sum(p.numel() for p in living.hf.parameters())
-    batches = (rows.to(living.device) for rows in windows(ids, tweak.steps, min(LENGTH, living.anatomy.context)))
-    losses = adapters.learn(adapted, batches, steps=tweak.steps, rate=tweak.rate)
-    told = f", loss {losses[0]:.2f} nats a token at the first step, {losses[-1]:.2f} at the last" if losses else ""
-    return adapters.merge(adapted), (f"`{tweak}`: {learned:,} numbers learned ({share:.1%} of the model){told}",)
+    told = taught(living, adapted, tweak.text, tweak)
+    note = f"`{tweak}`: {learned:,} numbers learned ({share:.1%} of the model)"
+    return adapters.merge(adapted), (f"{note}, {told}" if told else note,)
 
 
 MAKER = Maker(AdaptTo, make)
