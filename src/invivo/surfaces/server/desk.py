@@ -7,9 +7,7 @@ more stops at its next token or cell.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -203,14 +201,4 @@ def done(result: Result, seconds: float) -> Done:
 
 def line(event: Event) -> bytes:
     """An event as a line of JSON; a number that JSON does not have is null."""
-    return json.dumps(_plain(event.model_dump(mode="json")), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    return event.model_dump_json().encode() + b"\n"
