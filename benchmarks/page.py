@@ -9,7 +9,8 @@ Needs Debian's chromium and playwright (`pip install -e '.[test]'`). Prints one 
   lens_grid_ms                  CPU time of the browser's main thread for showing a lens of 48 layers x 128 tokens,
                                 everything on its tab included; the median
   walk_ms                       the same for one step through that grid with the arrow keys; the longest
-  streaming_over_python         a comparison over the wire against the same one in Python, interleaved; the median
+  streaming_over_python         a comparison read over the wire by another process, against the same one in Python,
+                                interleaved; the median
   memory_after_100_over_before  the server's memory after 100 comparisons, over what it was
 """
 
