@@ -254,6 +254,7 @@ def test_the_receiver_is_told_from_the_giver() -> None:
     assert (last["right"], last["exact"], last["difference_nats"]) == (0, 0, -20)
     first = told(lambda named: named[0])
     assert (first["right_ABBA"], first["right_BABA"]) == (1, 0)
+    assert (first["right_receiver_first"], first["right_receiver_later"] < first["right"]) == (1, True)
     assert 0.2 < first["right"] < 0.8
 
 

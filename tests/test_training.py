@@ -223,10 +223,10 @@ def test_rows_are_never_longer_than_the_context() -> None:
 def test_the_stages_name_what_there_is_and_share_out_all_of_it() -> None:
     for stage in STAGES:
         assert sum(stage.mix.values()) == pytest.approx(1)
-        assert set(stage.mix) <= {"large", "small", "few", "many", *mixture.DOCUMENTS}
+        assert set(stage.mix) <= {"large", "small", "starts", "few", "many", *mixture.DOCUMENTS}
     assert [s.until for s in STAGES] == sorted({s.until for s in STAGES})
     assert STAGES[-1].until == 1
-    assert set().union(*(s.mix for s in STAGES)) == {"large", "small", "few", "many", *mixture.DOCUMENTS}
+    assert set().union(*(s.mix for s in STAGES)) == {"large", "small", "starts", "few", "many", *mixture.DOCUMENTS}
 
 
 def same_ids(group: str, ids: int, document: int, documents: int, generated: bool) -> Tokens:

@@ -35,6 +35,7 @@ from .behaviours import glance, words_of
 from .card import card, fill
 from .credits import credits
 from .evaluate import WEIGHTS, evaluate
+from .starts import starts
 from .stream import STAGES
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -114,6 +115,8 @@ def run(given: argparse.Namespace) -> None:
         sources += mixture.written()
     tokenizer = tokenizer_for(sources, recipe, folder, talk)
     bytes_of = token_bytes(tokenizer)
+    if recipe.generated and (begun := starts(sources, tokenizer)).train:
+        sources.append(begun)
     reading, heldout = tokens_for(sources, tokenizer, out / "work", recipe.context, talk)
     if recipe.generated:
         reading += mixture.drawn(recipe.vocabulary, cast(int, tokenizer.eos_token_id or 0))

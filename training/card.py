@@ -150,10 +150,12 @@ width {model["width"]}, context {model["context"]}, a byte-level BPE of {model["
 {model["parameters"]:,} parameters, stored in half precision.
 
 ```python
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+# The weights are stored in half precision, in which most CPUs are dozens of times slower: so dtype.
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder", dtype=torch.float32)
 text = tokenizer("Once upon a time", return_tensors="pt")
 print(tokenizer.decode(model.generate(**text, max_new_tokens=40, do_sample=True, temperature=0.8)[0]))
 ```

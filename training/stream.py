@@ -16,13 +16,13 @@ STAGES = (
     Stage(
         0.6,
         256,
-        {"large": 0.43, "small": 0.16, "few": 0.01, "many": 0.02, "names": 0.01}
+        {"large": 0.38, "small": 0.15, "starts": 0.06, "few": 0.01, "many": 0.02, "names": 0.01}
         | {"indirect": 0.12, "facts": 0.08, "lists": 0.015, "style": 0.015, "chat": 0.04, "reading": 0.1},
     ),
     Stage(
         1.0,
         512,
-        {"large": 0.5, "small": 0.22, "many": 0.015, "names": 0.005}
+        {"large": 0.47, "small": 0.19, "starts": 0.06, "many": 0.015, "names": 0.005}
         | {"indirect": 0.08, "facts": 0.05, "lists": 0.01, "style": 0.01, "chat": 0.03, "reading": 0.08},
     ),
 )

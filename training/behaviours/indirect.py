@@ -70,13 +70,20 @@ def strongest(change: np.ndarray) -> list[dict[str, object]]:
 
 
 def shares(model: GPT2LMHeadModel, asked: Sequence[Item], tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
-    """How often the receiver is likelier than the giver, and by how much; all together and by the names' order."""
+    """How often the receiver is likelier than the giver, and by how much; all together and by the names' order.
+
+    Where the receiver begins the text, its name has no blank before it and may have other tokens than later on.
+    """
     found = differences(model, contrasts(asked, tokenizer))
     right = found > 0
     told = {"right": right.mean(), "difference_nats": found.mean(), "exact": exact(model, asked, tokenizer).mean()}
     for form in ("ABBA", "BABA"):
         these = np.array([item.form == form for item in asked])
         told |= {f"right_{form}": right[these].mean(), f"difference_{form}_nats": found[these].mean()}
+    begins = np.array([item.prompt.startswith(item.answer.strip()) for item in asked])
+    for place, these in (("first", begins), ("later", ~begins)):
+        if these.any():
+            told[f"right_receiver_{place}"] = right[these].mean()
     return told
 
 
