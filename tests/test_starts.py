@@ -42,7 +42,7 @@ def test_the_answer_is_the_whole_name_as_a_token(tokenizer: PreTrainedTokenizerB
     tokens = encode(found, found.train, tokenizer, tmp_path / "starts.npy", found.answers)
     assert tokens.answers is not None
     assert [tokenizer.decode(i) for i in tokens.ids[tokens.answers == 1]] == [" Will"]
-    assert tokenizer.decode(tokens.ids[: tokens.answers.argmax()]).endswith("Will saw Williams, and then")
+    assert str(tokenizer.decode(tokens.ids[: tokens.answers.argmax()])).endswith("Will saw Williams, and then")
 
 
 @pytest.mark.parametrize(
