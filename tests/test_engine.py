@@ -698,7 +698,8 @@ def test_ctrl_c_keeps_what_was_said(gpt2):
     assert len(kept.base.ids) == len(kept.tweaks[0].ids) == 5
     assert any("after 5 of 14" in note for note in kept.notes)
     again = gpt2.run(kept.recipe)
-    assert (again.base.ids, again.tweaks[0].kl_nats) == (kept.base.ids, kept.tweaks[0].kl_nats)
+    assert again.base.ids == kept.base.ids
+    assert again.tweaks[0].kl_nats == pytest.approx(kept.tweaks[0].kl_nats, abs=1e-6)
     assert hooks(gpt2) == before
     assert not any("forward" in vars(m) for m in gpt2.hf.modules())
     with pytest.raises(KeyboardInterrupt) as nothing:

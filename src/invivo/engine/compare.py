@@ -1,7 +1,7 @@
 """BASE against TWEAK: run an Experiment and measure what lies between its rows.
 
-First every row speaks (decode.py). Then every row reads BASE's text (reading.py), so that the numbers between them are
-about the tweak and not about the different words that followed from it.
+Every row speaks (decode.py), and every row reads BASE's text (reading.py), so that the numbers between them are about
+the tweak and not about the different words that followed from it. Both in the same passes, where that is possible.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
         )
     steps, notes = _room(living, longest, experiment.decoding.max_new_tokens)
     said: list[Said] = []
+    spoken = Reading(living, rows, prompt, experiment.top)
     stopped = False
     try:
         try:
-            for said in speak(living, prompt, rows, steps):
+            for said in speak(living, prompt, rows, steps, spoken):
                 if on_token is not None:
                     on_token(said)
         except KeyboardInterrupt:
@@ -102,7 +103,7 @@ def _run(living: Living, experiment: Experiment, on_token: OnToken | None) -> Co
             stopped = True
             experiment, note = cut_short(experiment, said)
             notes.append(note)
-        spoken = Reading(living, rows, prompt + said[0].ids, len(prompt), experiment.top)
+        spoken.read(prompt + said[0].ids)
         quiet = check_effect(rows)  # before other texts are read: a tweak must be reached on this one
         aimed = read_only(living, rows, prompt + target, len(prompt)) if target else []
         ahead = _ahead(living, rows, prompt, target, experiment) if experiment.wrong else []

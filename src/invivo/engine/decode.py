@@ -1,14 +1,18 @@
 """Generating text, every row at once: BASE and TWEAKs share the forward passes, the KV cache's clock, and the dice.
 
 A row with beams takes one batch row a draft (beams.py); the cache is put in the drafts' new order after every step.
+Where somebody hears how the rows read BASE's text, a row whose own text parts from it is forked: from there on a second
+batch row, with the same tweak and the same past, is fed what BASE says. A step costs little more with that row in it
+than without, and reading the text afterwards would cost a pass of its own.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +25,11 @@ from .beams import Beams
 from .forward import CACHE_NAMES, watched
 from .living import Living
 from .rows import Row, by_model
+
+if TYPE_CHECKING:
+    from .reading import Reading
+
+Hear = Callable[[Sequence[Tensor], Sequence[int]], None]
 
 
 @dataclass
@@ -78,10 +87,14 @@ def choose(log_probs: Tensor, row: Row, step: int) -> tuple[int, float]:
 
 
 @torch.no_grad()
-def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], steps: int) -> Iterator[list[Said]]:
+def generate(
+    living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], steps: int, hear: Hear | None = None
+) -> Iterator[list[Said]]:
     """Generate up to `steps` tokens a row; yields what all rows said so far after each step.
 
     `prompts` holds one list of ids a row; shorter ones are padded on the left. Ends early when every row has ended.
+    `hear` is told every row's log-probabilities (T, V) at the next T positions of row 0's text, and the tokens that
+    follow these (of the last one, the last one again); for that, all rows have one prompt and no beams.
     Raises InvivoError where a row's logits are not numbers.
     """
     said = [Said() for _ in rows]
@@ -97,26 +110,39 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
     mask = torch.tensor([[0] * n + [1] * len(p) for n, p in zip(padding, prompts, strict=True)], device=device)
     cached_as = next((name for name in CACHE_NAMES if name in takes), CACHE_NAMES[-1])
     cache = DynamicCache(config=hf.config)
-    extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     actions = [action for row in rows for action in row.actions]
     searches = {n: Beams(row.decoding.num_beams, ends) for n, row in enumerate(rows) if row.decoding.num_beams > 1}
     owner = list(range(len(rows)))  # whose each batch row is: a row's first draft has its number, the others follow
     with watched(living.anatomy, actions, prompt_lengths=[len(p) for p in prompts]) as run:
-        for step in range(steps):
-            call = {"input_ids": ids, cached_as: cache, "use_cache": True, **extra}
+        for step in range(steps + 1):
+            ended = step == steps or all(s.finished for s in said)
+            if ended and hear is None:
+                return
+            call = {"input_ids": ids, cached_as: cache, "use_cache": True}
+            if hear is None and "logits_to_keep" in takes:
+                call["logits_to_keep"] = 1
             if any(padding):
                 call["attention_mask"] = mask
                 if "position_ids" in takes:
                     call["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-            logits = hf(**call).logits[:, -1].float()  # (B, V)
+            logits = hf(**call).logits[:, 0 if hear is not None else -1 :].float()  # (B, T, V)
+            readers = list(range(len(rows)))  # the batch rows that read BASE's text
+            for further in range(len(rows), len(owner)):
+                readers[owner[further]] = further
+            heard = [] if hear is None else [row.bias(logits[readers[n]]).log_softmax(-1) for n, row in enumerate(rows)]
+            if hear is not None and (step == steps or said[0].finished):
+                hear(heard, said[0].ids[-1:])
+                hear = None
+                if ended:
+                    return
             chosen, parents = [pad_token] * len(rows), list(range(len(rows)))
             owned: list[int] = list(range(len(rows)))
             for number, row in enumerate(rows):
-                mine = [b for b, whose in enumerate(owner) if whose == number]
                 if said[number].finished:
                     continue
-                log_probs = row.bias(logits[mine]).log_softmax(-1)  # (1, V); a row a draft where there are beams
                 if (search := searches.get(number)) is not None:
+                    mine = [b for b, whose in enumerate(owner) if whose == number]
+                    log_probs = row.bias(logits[mine, -1]).log_softmax(-1)  # (drafts, V)
                     for draft, missing in zip(search.drafts, log_probs.isnan().any(-1).tolist(), strict=True):
                         if missing:
                             raise NotANumber(row, [*prompts[number], *draft.ids], len(prompts[number]))
@@ -130,8 +156,12 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
                         parents += others
                         owned += [number] * len(others)
                     continue
-                token, spread = choose(log_probs[0], row, step)
-                nats = float(log_probs[0, token])
+                if heard and readers[number] == number:
+                    log_probs = heard[number][-1]  # (V,)
+                else:
+                    log_probs = row.bias(logits[number, -1]).log_softmax(-1)
+                token, spread = choose(log_probs, row, step)
+                nats = float(log_probs[token])
                 if nats != nats:
                     raise NotANumber(row, [*prompts[number], *said[number].ids], len(prompts[number]))
                 said[number].ids.append(token)
@@ -139,11 +169,16 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
                 said[number].choice_entropy.append(spread)
                 said[number].finished = token in ends
                 chosen[number] = token
+            if hear is not None:
+                hear(heard, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
+                for number in range(1, len(rows)):
+                    if readers[number] != number or chosen[number] != chosen[0]:
+                        chosen.append(chosen[0])
+                        parents.append(readers[number])
+                        owned.append(number)
             yield said
-            if all(s.finished for s in said):
-                return
             ids = torch.tensor(chosen, device=device)[:, None]
-            if searches:
+            if searches or owned != owner:
                 order: Any = torch.tensor(parents, device=device)
                 cache.reorder_cache(order)
                 mask, owner = mask[order], owned
@@ -151,8 +186,13 @@ def generate(living: Living, prompts: Sequence[list[int]], rows: Sequence[Row], 
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
 
-def speak(living: Living, prompt: list[int], rows: Sequence[Row], steps: int) -> Iterator[list[Said]]:
-    """`generate` for rows of which some have a model or a prompt of their own: all models take each step in turn."""
+def speak(
+    living: Living, prompt: list[int], rows: Sequence[Row], steps: int, reading: Reading | None = None
+) -> Iterator[list[Said]]:
+    """`generate` for rows of which some have a model or a prompt of their own: all models take each step in turn.
+
+    `reading` hears the rows that run with BASE, where that can be.
+    """
     groups = by_model(living, rows)
     said = [Said() for _ in rows]
     running = []
@@ -161,7 +201,8 @@ def speak(living: Living, prompt: list[int], rows: Sequence[Row], steps: int) ->
         for place, row in enumerate(chosen):
             for action in row.actions:
                 action.row = place
-        running.append((numbers, generate(model, [row.prompt or prompt for row in chosen], chosen, steps)))
+        hear = partial(reading.hear, numbers) if reading is not None and reading.can_hear(numbers) else None
+        running.append((numbers, generate(model, [row.prompt or prompt for row in chosen], chosen, steps, hear)))
     try:
         while running:
             for numbers, texts in list(running):

@@ -39,7 +39,7 @@ class Pass:
     prompt_lengths: list[int] | None = (
         None  # given, when the text continues past the prompt; else each new text is a prompt
     )
-    beams: dict[int, list[int]] = field(default_factory=dict)  # batch rows that serve a row, too
+    further: dict[int, list[int]] = field(default_factory=dict)  # batch rows that serve a row, too
     padding: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     past: int = 0
@@ -83,14 +83,18 @@ class Pass:
                 self.padding, self.lengths = [0] * rows, [total] * rows
 
     def lay_out(self, owner: Sequence[int], padding: Sequence[int]) -> None:
-        """Say whose each batch row of the next calls is: a row's own number comes first, its further beams follow.
+        """Say whose each batch row of the next calls is: a row's own number comes first, what else serves it follows.
         `padding` and, until now, `prompt_lengths` count by row.
         """
         rows = len(padding)
         given = self.prompt_lengths or []
         self.prompt_lengths = [given[whose] for whose in owner]
         self.padding = [padding[whose] for whose in owner]
-        self.beams = {n: [b for b in range(rows, len(owner)) if owner[b] == n] for n in range(rows)}
+        self.further = {n: [b for b in range(rows, len(owner)) if owner[b] == n] for n in range(rows)}
+
+    def serving(self, row: int | None) -> Sequence[int]:
+        """The batch rows that serve a row; all of them for None."""
+        return range(len(self.padding)) if row is None else (row, *self.further.get(row, ()))
 
     def by_row(self, x: Tensor) -> Tensor:
         """`x` with rows and positions apart, for families (OPT) that flatten them on the way."""
@@ -121,7 +125,7 @@ class Pass:
             for action in acting:
                 if self.aside is not None and isinstance(action, Sender | Arrival):
                     continue
-                for row in range(rows) if action.row is None else (action.row, *self.beams.get(action.row, ())):
+                for row in self.serving(action.row):
                     action.apply(x, row, self.first(row, here), self.prompt_length(row), self.first(row, keys))
         if self.aside is not None:
             self.aside.keep(where[1], x)

@@ -32,10 +32,15 @@ Stamp = tuple[int, int, float]
 _PACKED: WeakKeyDictionary[nn.Module, tuple[Stamp, Tensor]] = WeakKeyDictionary()
 
 
+def exact() -> bool:
+    """Whether the user turned all shortcuts off."""
+    return os.environ.get("INVIVO_EXACT", "") not in ("", "0")
+
+
 def available() -> bool:
     """Whether torch has the operators and the user has not turned them off."""
     return (
-        os.environ.get("INVIVO_EXACT", "") in ("", "0")
+        not exact()
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")

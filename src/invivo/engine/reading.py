@@ -13,6 +13,8 @@ from ..experiment import Candidate
 from .decode import NotANumber, entropy
 from .forward import watched
 from .living import Living
+from .packed import exact
+from .paths import Sender
 from .rows import Row
 
 LOGIT_BYTES = 2**28  # of logits held at a time while rows read a text
@@ -78,46 +80,83 @@ def _logits(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: 
 
 
 class Reading:
-    """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position]."""
+    """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position].
 
-    def __init__(self, living: Living, rows: Sequence[Row], ids: list[int], prompt_length: int, top: int) -> None:
-        count = len(rows)
-        self.living, self.top = living, top
-        self.entropy: list[list[float]] = [[] for _ in range(count)]
-        self.kl: list[list[float]] = [[] for _ in range(count)]
-        self.top_changed: list[list[bool]] = [[] for _ in range(count)]
-        self.perplexity: list[float | None] = [None] * count
-        self.next: list[Tensor] = [torch.empty(0)] * count  # log-probabilities (V,) after the prompt
-        first = prompt_length if len(ids) > prompt_length else 1
-        following = torch.tensor([*ids[1:], ids[-1]], device=living.device)[:, None]
-        for group in batches(living, rows, len(ids)):
-            logits = logits_of(living, [rows[n] for n in group], ids, prompt_length)
-            mine = [n for n in group if n or not self.entropy[0]]  # BASE is in every group, and is read once
-            nats: dict[int, list[float]] = {n: [] for n in mine}
+    Rows may be heard while BASE speaks (decode.py); `read` takes what was not heard from passes of its own.
+    """
+
+    def __init__(self, living: Living, rows: Sequence[Row], prompt: list[int], top: int) -> None:
+        self.living, self.rows, self.prompt, self.top = living, rows, prompt, top
+        self.entropy: list[list[float]] = [[] for _ in rows]
+        self.kl: list[list[float]] = [[] for _ in rows]
+        self.top_changed: list[list[bool]] = [[] for _ in rows]
+        self.nats: list[list[float]] = [[] for _ in rows]  # of the text's token that follows
+        self.perplexity: list[float | None] = [None] * len(rows)
+        self.next: list[Tensor] = [torch.empty(0)] * len(rows)  # log-probabilities (V,) after the prompt
+        self.heard = list(prompt)  # BASE's text so far
+
+    def can_hear(self, numbers: Sequence[int]) -> bool:
+        """Whether rows that run together can be heard while they speak: BASE among them, one prompt, a text each."""
+        rows = [self.rows[n] for n in numbers]
+        size = len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4
+        return (
+            numbers[0] == 0
+            and size <= LOGIT_BYTES
+            and not exact()
+            and all(row.prompt is None and row.decoding.num_beams == 1 for row in rows)
+            and not any(isinstance(action, Sender) for row in rows for action in row.actions)
+        )
+
+    def hear(self, numbers: Sequence[int], log_probs: Sequence[Tensor], following: Sequence[int]) -> None:
+        """Each row's log-probabilities (T, V) at the text's next T positions, BASE's first, and what follows these."""
+        after = torch.tensor(following, device=self.living.device)
+        for number, mine in zip(numbers, log_probs, strict=True):
+            self._add(number, log_probs[0], mine, after, self.heard)
+        self.heard.append(following[-1])
+
+    def read(self, ids: list[int]) -> None:
+        """Let every row that was not heard on all of `ids`, which begins with the prompt, read it now."""
+        missing = [n for n, known in enumerate(self.entropy) if len(known) != len(ids)]
+        for number in missing:
+            for known in (self.entropy, self.kl, self.top_changed, self.nats):
+                known[number].clear()
+        following = torch.tensor([*ids[1:], ids[-1]], device=self.living.device)
+        asked = [self.rows[0], *(self.rows[n] for n in missing if n)]
+        numbers = [0, *(n for n in missing if n)]
+        for group in batches(self.living, asked, len(ids)) if missing else ():
+            logits = logits_of(self.living, [asked[place] for place in group], ids, len(self.prompt))
             for start in range(0, len(ids), STRETCH):
                 part = slice(start, start + STRETCH)
                 base = logits[0, part].float().log_softmax(-1)  # (T, V)
-                for number in mine:
-                    row = logits[group.index(number), part].float()
-                    log_probs = base if number == 0 else rows[number].bias(row).log_softmax(-1)
-                    spread = entropy(log_probs)
-                    if bool(torch.isnan(spread).any()):
-                        raise NotANumber(rows[number], ids, prompt_length)
-                    self.entropy[number] += spread.tolist()
-                    apart = divergence(base, log_probs) if number else torch.zeros(len(base))
-                    other = base.argmax(-1) != log_probs.argmax(-1)
-                    if rows[number].prompt is not None:  # texts that are not the same cannot be compared
-                        unlike = max(0, prompt_length - max(1, rows[number].alike) - start)
-                        apart[:unlike], other[:unlike] = 0.0, False
-                    self.kl[number] += apart.tolist()
-                    self.top_changed[number] += other.tolist()
-                    nats[number] += log_probs.gather(1, following[part])[:, 0].tolist()
-                    if start < prompt_length <= start + STRETCH:
-                        self.next[number] = log_probs[prompt_length - 1 - start].clone()
-            for number in mine:
-                read = nats[number][first - 1 : -1]
-                unread = rows[number].prompt is not None and first == 1
-                self.perplexity[number] = perplexity(read) if read and not unread else None
+                for at, place in enumerate(group):
+                    number = numbers[place]
+                    if len(self.entropy[number]) > start:  # BASE is in every group, and is taken once
+                        continue
+                    row = self.rows[number].bias(logits[at, part].float())
+                    self._add(number, base, base if number == 0 else row.log_softmax(-1), following[part], ids)
+        first = len(self.prompt) if len(ids) > len(self.prompt) else 1
+        for number, row in enumerate(self.rows):
+            said = self.nats[number][first - 1 : len(ids) - 1]
+            unread = row.prompt is not None and first == 1
+            self.perplexity[number] = perplexity(said) if said and not unread else None
+
+    def _add(self, number: int, base: Tensor, mine: Tensor, following: Tensor, ids: Sequence[int]) -> None:
+        """What a row gives at its next T positions of `ids`: log-probabilities (T, V) of BASE and its own."""
+        row, start = self.rows[number], len(self.entropy[number])
+        spread = entropy(mine)
+        if bool(torch.isnan(spread).any()):
+            raise NotANumber(row, ids, len(self.prompt))
+        self.entropy[number] += spread.tolist()
+        apart = divergence(base, mine) if number else torch.zeros(len(base))
+        other = base.argmax(-1) != mine.argmax(-1)
+        if row.prompt is not None:  # texts that are not the same cannot be compared
+            unlike = max(0, len(self.prompt) - max(1, row.alike) - start)
+            apart[:unlike], other[:unlike] = 0.0, False
+        self.kl[number] += apart.tolist()
+        self.top_changed[number] += other.tolist()
+        self.nats[number] += mine.gather(1, following[:, None])[:, 0].tolist()
+        if start < len(self.prompt) <= start + len(mine):
+            self.next[number] = mine[len(self.prompt) - 1 - start].clone()
 
     def candidates(self, number: int) -> tuple[Candidate, ...]:
         """Likeliest next tokens of BASE and of a row, likeliest first."""

@@ -97,7 +97,7 @@ def _told(run: Pass, turns: Sequence[Turn]) -> Any:
             raise Refused(f"{type(module).__name__} is told positions of {old.dim()} axes, which are not known here")
         new = old.float().expand(rows, -1).clone()  # (B, T)
         for action in turns:
-            for row in range(rows) if action.row is None else (action.row,):
+            for row in run.serving(action.row):
                 action.multiply(new[row], run.first(row, new.shape[1]), run.prompt_length(row))
         if "position_ids" in kwargs:
             return args, kwargs | {"position_ids": new}

@@ -99,12 +99,11 @@ def torch_and_devices() -> Iterator[Finding]:
 
 def fast_path() -> Iterator[Finding]:
     """Which shortcuts are taken: packed weights, and a sweep's rows that leave BASE where their tweak begins."""
-    from ...engine.packed import available
+    from ...engine.packed import available, exact
 
-    exact = os.environ.get("INVIVO_EXACT", "") not in ("", "0")
     yield Finding(
         "fast path",
-        "on a CPU in float32" if available() else "off: INVIVO_EXACT is set" if exact else "off: this torch lacks it",
+        "on a CPU in float32" if available() else "off: INVIVO_EXACT is set" if exact() else "off: this torch lacks it",
     )
     yield Finding("growing batch", "in sweeps, where walking a model's blocks gives BASE; `--exact` turns it off")
 
