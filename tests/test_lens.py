@@ -91,6 +91,23 @@ def test_the_last_layer_is_the_output_to_the_last_bit(model: Model, monkeypatch:
     assert torch.equal(torch.tensor(found.base.probabilities[-1]), log_probs.topk(5).values.exp())
 
 
+def test_log_probabilities_by_way_of_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast way and its slow twin: flat, peaked, shifted, and with tokens that are never said."""
+    logits = torch.randn(6, 5_000, generator=torch.Generator().manual_seed(0))
+    logits[1] *= 40
+    logits[2] += 900
+    logits[3, ::3] = -torch.inf
+    logits[4] = 7.0
+    logits[5, 17] = 300
+    fast, probs = lenses.spread(logits)
+    monkeypatch.setenv("INVIVO_EXACT", "1")
+    slow, _ = lenses.spread(logits)
+    assert not torch.equal(fast, slow)
+    torch.testing.assert_close(fast, slow, rtol=1e-6, atol=1e-4)  # 900 is known to 6e-5
+    torch.testing.assert_close(fast[[0, 3, 4]], slow[[0, 3, 4]], rtol=0, atol=3e-6)
+    torch.testing.assert_close(probs, logits.double().softmax(-1).float(), rtol=1e-4, atol=1e-9)
+
+
 def test_chunks_of_any_size_give_one_answer(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     line = "zero head 1.2 + zero final_norm dims 0:9 at 3:"  # the second one acts where chunks are
     whole = model.lens(PROMPT, line, target="a")

@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -271,7 +272,13 @@ def where_it_broke(living: Living, broke: NotANumber) -> InvivoError:
     return InvivoError(f"`{row.name}` makes the logits NaN", hint="a smaller strength may help")
 
 
+@cache
+def _installed() -> dict[str, str]:
+    """Reading what is installed takes milliseconds, and it stays what it is while a process runs."""
+    return {name: metadata.version(name) for name in ("transformers", "tokenizers")}
+
+
 def versions() -> dict[str, str]:
     """Versions of what the numbers came out of."""
     found = {"invivo": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    return found | {name: metadata.version(name) for name in ("transformers", "tokenizers")}
+    return found | _installed()
