@@ -849,6 +849,36 @@ def test_a_run_can_start_from_the_weights_of_a_folder(grown: Path, tmp_path: Pat
     assert beginning(None, tmp_path / "none", TINY.heads) == (None, "")
 
 
+def test_a_model_may_be_the_mean_of_both_ends(grown: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors.torch import load_file
+
+    command = [
+        str(grown.parent / "corpus"),
+        str(tmp_path),
+        "--no-compile",
+        "--threads",
+        "1",
+        "--heldout",
+        "0.1",
+        *FLAGS,
+    ]
+    command += ["--start-from", str(grown / "model")]
+    assert main(command) == 0
+    ends = [load_file(folder / "model" / "model.safetensors") for folder in (grown, tmp_path)]
+    assert main([*command, "--finish", "--average", "0.25"]) == 0
+    mean = load_file(tmp_path / "model" / "model.safetensors")
+    for name, weight in mean.items():
+        wanted = 0.25 * ends[0][name].float() + 0.75 * ends[1][name].float()
+        torch.testing.assert_close(weight.float(), wanted, rtol=2e-3, atol=1e-4)  # half precision
+    assert any((ends[0][name] - ends[1][name]).abs().max() > 0.01 for name in mean)
+    assert json.loads((tmp_path / "model" / "report.json").read_text())["training"]["average"] == 0.25
+    assert "these counting 25%" in (tmp_path / "model" / "README.md").read_text()
+    capsys.readouterr()
+    for wrong in (["--average", "1"], ["--average", "-0.1"]):
+        assert main([*command, "--finish", *wrong]) == 2
+        assert "is a share of the weights" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

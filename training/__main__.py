@@ -31,6 +31,7 @@ from invivo.training.recipe import Recipe
 from invivo.training.train import train
 
 from . import mixture
+from .average import averaged
 from .behaviours import glance, words_of
 from .card import card, fill
 from .credits import credits
@@ -50,6 +51,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder for tokens, checkpoint, log, and at the end the model")
     parser.add_argument("--name", default="fruitfly", help="what the model card calls the model")
     parser.add_argument("--start-from", type=Path, help="a model folder whose weights and tokenizer to start from")
+    parser.add_argument(
+        "--average", type=float, default=0.0, help="share of the weights started from in the model, by averaging"
+    )
     parser.add_argument("--heldout", type=float, default=0.03, help="share of documents held out")
     parser.add_argument("--finish", action="store_true", help="train no further: measure the last checkpoint")
     parser.add_argument("--eval", dest="texts", type=Path, help="a folder with blimp/*.jsonl.xz to measure grammar on")
@@ -106,6 +110,11 @@ def beginning(folder: Path | None, model: Path, heads: int) -> tuple[dict[str, t
 
 def run(given: argparse.Namespace) -> None:
     """All stages; those that were done before take no time."""
+    if not 0 <= given.average < 1 or (given.average and given.start_from is None):
+        raise CheckpointError(
+            f"--average {given.average:g} is a share of the weights that training starts from",
+            hint="give --start-from FOLDER, and a share from 0 to below 1",
+        )
     start, digest = beginning(given.start_from, given.out / "model", given.heads)
     recipe = Recipe(**{f.name: getattr(given, f.name) for f in fields(Recipe) if f.name != "start"}, start=digest)
     out, folder, diary = given.out, given.out / "model", given.out / "log.jsonl"
@@ -144,7 +153,7 @@ def run(given: argparse.Namespace) -> None:
         )
 
     talk(f"measuring {folder}: held-out text with its yardsticks, then what the model does")
-    export(learner.model, folder)
+    export(averaged(learner.model, start, given.average) if start and given.average else learner.model, folder)
     report = evaluate(
         folder,
         recipe,
@@ -157,6 +166,7 @@ def run(given: argparse.Namespace) -> None:
         device=given.device,
         words=words_of(document for source in sources for document in source.train),
         start_from=given.start_from,
+        average=given.average,
         texts=given.texts,
         say=talk,
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .evaluate import Report
+from .starts import NAME
 
 FEW = 6  # figures without a bar that a table shows; report.json has all
 NOT_MEASURED = "Not measured."
@@ -49,8 +50,8 @@ def figures(report: Report) -> str:
             for who in ("model", "five_gram", "uniform")
         ]
         change = row["model"]["perplexity"] / row["five_gram"]["perplexity"] - 1
-        generated = " (generated)" if name in report.get("heldout_generated", {}) else ""
-        rows.append([name + generated, f"{row['tokens']:,}", *cells, f"{change:+.0%}"])
+        kind = " (excerpts)" if name == NAME else " (generated)" if name in report.get("heldout_generated", {}) else ""
+        rows.append([name + kind, f"{row['tokens']:,}", *cells, f"{change:+.0%}"])
     before = training.get("start", {})
     more = f", beyond the {before['tokens']:,} of the version that it started from" if before.get("tokens") else ""
     return "\n\n".join(
@@ -61,7 +62,7 @@ def figures(report: Report) -> str:
             table(["text", "tokens", "this model", "5-gram", "uniform", "perplexity against 5-gram"], rows),
             "The 5-gram model (interpolated modified Kneser-Ney) has counted the same training text, each document "
             "once, and answers for the same held-out tokens; so does the uniform distribution over the vocabulary. "
-            '"all" is the corpus without generated texts.',
+            '"all" is the corpus without generated texts and excerpts.',
         )
     )
 

@@ -12,6 +12,7 @@ from invivo.training.files import write_whole
 from .blocks import BLOCKS, behaviours, circuits, effort, figures, table
 from .credits import KNOWN, LICENCES, Collection, licence
 from .evaluate import Report
+from .starts import NAME
 
 
 def marks(block: str) -> tuple[str, str]:
@@ -42,7 +43,15 @@ def data(sources: dict[str, dict[str, Any]]) -> str:
         if not facts["generated"]:
             known = KNOWN.get(name, Collection(name, "credit not stated", "not stated"))
             rows.append([f"{known.what} ({known.credit})", linked(known.licence), *sizes([facts])])
-    kinds = {name: facts for name, facts in sources.items() if facts["generated"]}
+    if NAME in sources:
+        rows.append(
+            [
+                "excerpts of these that begin with a name, read as texts of their own",
+                "as above",
+                *sizes([sources[NAME]]),
+            ]
+        )
+    kinds = {name: facts for name, facts in sources.items() if facts["generated"] and name != NAME}
     if kinds:
         what = f"short texts and token strings written by rule: {', '.join(kinds)} (`training/generator`, our own)"
         rows.append([what, "MIT", *sizes(list(kinds.values()))])
@@ -71,6 +80,17 @@ def origin(start: dict[str, Any]) -> str:
         f"Training went on from an earlier version, the weights with SHA-256 `{start['sha256']}`{known}; "
         f"their tokenizer was kept. {'Before that: ' + origin(start['start']) if start.get('start') else ''}"
     ).strip()
+
+
+def mean(training: dict[str, Any]) -> str:
+    """What was averaged, as a sentence with a line's end; nothing where nothing was."""
+    share = training.get("average")
+    if not share:
+        return ""
+    return (
+        f"Then the weights were averaged with those that training started from, these counting {share:.0%} "
+        "(Wortsman et al. 2022).\n"
+    )
 
 
 def limits(generated: bool, books: bool) -> str:
@@ -182,7 +202,8 @@ The order of reading:
 Weight matrices of the blocks are trained by Muon (rate {recipe["muon_rate"]:g}), all else by AdamW
 ({recipe["adam_rate"]:g}), in bfloat16 where the machine has instructions for it and in float32 elsewhere, in batches of
 {recipe["batch_tokens"]:,} tokens, with a warm-up over the first {recipe["warmup"]:.0%} and a linear decay over the last
-{recipe["decay"]:.0%} of the run; seed {recipe["seed"]}. report.json holds the whole recipe and every number above.
+{recipe["decay"]:.0%} of the run; seed {recipe["seed"]}.
+{mean(training)}report.json holds the whole recipe and every number above.
 
 ## Use and limits
 

@@ -82,7 +82,7 @@ def lineage(digest: str, before: Report) -> dict[str, Any]:
     if not digest:
         return {}
     training = before.get("training", {})
-    known = {name: training[name] for name in ("tokens", "steps", "seconds", "start") if training.get(name)}
+    known = {name: training[name] for name in ("tokens", "steps", "seconds", "start", "average") if training.get(name)}
     return {"sha256": digest} | known
 
 
@@ -128,13 +128,15 @@ def evaluate(
     device: str,
     words: Set[str],
     start_from: Path | None = None,
+    average: float = 0.0,
     texts: Path | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Report:
     """Measure the model in `folder`, which was trained for `seconds` on `tokens` tokens of `reading`.
 
-    `words` are those of the training text, `start_from` is the folder whose weights training started from, `texts` a
-    folder with blimp/*.jsonl.xz; `say` is told a line about each behaviour.
+    `words` are those of the training text, `start_from` is the folder whose weights training started from and
+    `average` their share in the model, `texts` a folder with blimp/*.jsonl.xz; `say` is told a line about each
+    behaviour.
     """
     loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     model = cast(GPT2LMHeadModel, loaded)
@@ -173,6 +175,7 @@ def evaluate(
             "tokens": tokens,
             "seconds": round(seconds),
             "start": lineage(recipe.start, before),
+            "average": average,
         },
         "corpus": {
             "heldout_share": heldout_share,

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from invivo.training.corpus import Source
 
+NAME = "starts"  # of the source, and of its share in a stage's mix
 SOON = 200  # characters within which the word comes again: about fifty tokens
 BEHIND = 60  # characters that follow where it comes again
 EACH = 150  # excerpts that begin with one word at most, so that those of a frequent name are not most of all
@@ -46,4 +47,4 @@ def starts(sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase) -> Sou
     texts = [source for source in sources if not source.generated]
     train = list(excerpts(document for source in texts for document in source.train))
     heldout = tuple(text for text, _ in excerpts(document for source in texts for document in source.heldout))
-    return Source("starts", tuple(text for text, _ in train), heldout, True, tuple((again,) for _, again in train))
+    return Source(NAME, tuple(text for text, _ in train), heldout, True, tuple((again,) for _, again in train))
