@@ -91,5 +91,9 @@ def test_axe_finds_nothing_serious(browser: Any, served: Served, axe: Path, sche
     page.locator(".cards").get_by_text("Head 3.5 is not alone").click()
     page.locator(".parted").first.wait_for()
     found["Journal"] = faults(page, axe)
+    page.get_by_role("banner").get_by_role("link", name="Journal").click()
+    page.locator("article figure").wait_for()
+    page.get_by_text("The rest").click()
+    found["Reading"] = faults(page, axe)
     context.close()
     assert {where: what for where, what in found.items() if what} == {}

@@ -408,7 +408,7 @@ def test_text_is_white_on_dark_cells_and_dark_on_light_ones():
     heat = PICTURES["heat"]
     assert isinstance(heat, Heatmap)
     assert palette.ink_on(palette.cell_colour(heat, 0.85)) == "#ffffff"
-    assert palette.ink_on(palette.cell_colour(heat, 0.01)) == palette.INK
+    assert palette.ink_on(palette.cell_colour(heat, 0.01)) == "#000000"
     assert re.search(r'fill="#ffffff"[^>]*>0.85', svg(heat))
 
 

@@ -15,6 +15,7 @@ import type {
   Section,
   State,
   Vocabulary,
+  Whole,
 } from './types'
 import { words } from './words'
 
@@ -59,6 +60,11 @@ class Bench {
   row = $state(0) // the TWEAK row that numbers and bars show
 
   side = $state.raw<Record<string, Side>>({}) // what stands under "where it happened", by tab
+  reading = $state<string | null>(null) // the journal's page: of one entry, or '' of all; null at the bench
+  left = $state('') // the bench's address while the journal is read
+  wholes = $state.raw<Record<string, Whole | Refusal>>({}) // entries with all that came out, or why they cannot be had
+  #at = location.hash
+  #fetching = new Set<string>()
   #abort: AbortController | null = null
   #looks = new Map<string, AbortController>()
   #seen = new Map<string, Extract<Event, { event: 'done' }> & { run: string }>() // results of late, by address
@@ -81,6 +87,15 @@ class Bench {
     const fromAddress = this.#readAddress()
     if (!fromAddress) void this.#showRecorded()
     addEventListener('popstate', () => {
+      const [from, to] = [this.#at, location.hash]
+      this.#at = to
+      const [was, is] = [this.reading, journalIn(to)]
+      this.reading = is
+      if (is !== null) {
+        if (was === null) this.left = from
+        return
+      }
+      if (was !== null && to === this.left) return // the bench is as it was left
       this.stop()
       if (!this.#readAddress()) return
       void this.cut()
@@ -121,7 +136,8 @@ class Bench {
 
   // ── the address ──
   #readAddress(): boolean {
-    if (location.hash.length < 2) return false
+    this.reading = journalIn(location.hash)
+    if (location.hash.length < 2 || this.reading !== null) return false
     try {
       const { e, lab, depth, row } = JSON.parse(decodeURIComponent(location.hash.slice(1)))
       this.plan = { ...structuredClone(BLANK), ...e }
@@ -150,7 +166,10 @@ class Bench {
   }
 
   remember(): void {
-    if (this.address !== location.hash) history.pushState(null, '', this.address)
+    this.reading = null
+    if (this.address === location.hash) return
+    history.pushState(null, '', this.address)
+    this.#at = location.hash
   }
 
   // ── what is written ──
@@ -202,9 +221,10 @@ class Bench {
 
   async replay(id: string): Promise<void> {
     try {
-      const entry = await get<Card & { result: Comparison; document: { blocks: Block[] } }>(`/api/journal/${id}`)
-      this.result = entry.result
-      this.numbers = entry.numbers
+      const { result, document, numbers } = await get<Whole>(`/api/journal/${id}`)
+      this.#seen.set(location.hash, { event: 'done', kind: 'Comparison', result, document, numbers, seconds: 0, run: '' })
+      this.result = result
+      this.numbers = numbers
       this.opened = id
       this.rows = []
     } catch (error) {
@@ -406,11 +426,23 @@ class Bench {
 
   // ── the journal ──
   async readJournal(): Promise<void> {
+    const { search } = this
     try {
-      this.journal = await get<Card[]>(`/api/journal?search=${encodeURIComponent(this.search)}`)
+      const found = await get<Card[]>(`/api/journal?search=${encodeURIComponent(search)}`)
+      if (search === this.search) this.journal = found
     } catch (error) {
       this.tell(error)
     }
+  }
+
+  /** An entry with all that came out; it never changes, so once is enough. */
+  async readWhole(id: string): Promise<void> {
+    const had = this.wholes[id]
+    if ((had && !(had instanceof Refusal)) || this.#fetching.has(id)) return
+    this.#fetching.add(id)
+    const found = await get<Whole>(`/api/journal/${id}`).catch((error) => (error instanceof Refusal ? error : new Refusal(String(error))))
+    this.#fetching.delete(id)
+    this.wholes = { ...this.wholes, [id]: found }
   }
 
   async #readFinished(): Promise<void> {
@@ -443,9 +475,9 @@ class Bench {
     })
   }
 
-  lift(card: Card): Promise<void> {
-    const at = this.journal.findIndex((other) => other.id === card.id)
-    const above = this.journal[at - 1]
+  /** Put a card above the one before it, of those that are shown. */
+  lift(card: Card | undefined, shown = this.journal): Promise<void> {
+    const above = card && shown[shown.indexOf(card) - 1]
     return above ? this.#change(() => post(`/api/journal/${card.id}/move`, { above: above.id })) : Promise.resolve()
   }
 
@@ -472,6 +504,11 @@ export interface Side {
   abort: AbortController
   about: string
   ahead: number // how many runs come before it
+}
+
+/** Which entry of the journal an address names: '' for all of them, null where it is the bench's. */
+function journalIn(hash: string): string | null {
+  return hash.match(/^#journal(?:\/(\w*))?$/) ? (hash.split('/')[1] ?? '') : null
 }
 
 function known(name: string, otherwise: Depth): Depth {

@@ -23,11 +23,14 @@ export function signed(share: number): string {
   return `${value < 0 ? '▼ −' : '▲ +'}${Math.abs(value).toFixed(1)}`
 }
 
+// show/palette.py has the same ones; on either ground, what is near zero looks like the ground.
 const AMOUNT = ['#f1f4f7', '#8fb0cc', '#3d6d99', '#12304d']
 const SIGNED = ['#123f6b', '#6f9dc6', '#f4f2ee', '#eda55d', '#a34a00']
+const AMOUNT_DARK = ['#1d2329', '#34567a', '#6f9dc6', '#cfe3f5']
+const SIGNED_DARK = ['#a9cfee', '#4179ab', '#1f2327', '#a8601c', '#f7c08a']
 
-export function shade(share: number, diverging: boolean): string {
-  const stops = diverging ? SIGNED : AMOUNT
+export function shade(share: number, diverging: boolean, dark: boolean): string {
+  const stops = diverging ? (dark ? SIGNED_DARK : SIGNED) : dark ? AMOUNT_DARK : AMOUNT
   const place = Math.min(Math.max(share, 0), 1) * (stops.length - 1)
   const left = Math.min(Math.floor(place), stops.length - 2)
   const [one, two] = [stops[left]!, stops[left + 1]!].map((stop) => [1, 3, 5].map((i) => parseInt(stop.slice(i, i + 2), 16)))
@@ -41,6 +44,12 @@ export function inkOn(colour: string): string {
   })
   const light = 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!
   return 1.05 / (light + 0.05) >= (light + 0.05) / 0.05 ? '#ffffff' : '#000000' // one of them has 4.5:1 on any colour
+}
+
+/** A cell's ground and ink, for a light page and for a dark one: the browser takes those of its scheme, also in print. */
+export function painted(share: number, diverging: boolean): string {
+  const [light, dark] = [shade(share, diverging, false), shade(share, diverging, true)]
+  return `background: light-dark(${light}, ${dark}); color: light-dark(${inkOn(light)}, ${inkOn(dark)})`
 }
 
 export function limits(values: (number | null)[], diverging: boolean): [number, number] {

@@ -19,7 +19,6 @@ export type {
   State,
   Verdict,
   Vocabulary,
-  Whole,
 } from './schema'
 
 /** What is being written: it always has rows, if none yet. */
@@ -27,6 +26,8 @@ export type Experiment = made.ExperimentInput & { tweaks: string[] }
 /** A row of a comparison; BASE has nothing of what is about a TWEAK. */
 export type Run = made.Run & Partial<made.TweakRun>
 export type Comparison = Omit<made.Comparison, 'base'> & { base: Run }
+/** A kept run with all that came out. */
+export type Whole = Omit<made.Whole, 'result'> & { result: Comparison }
 export type LabResult = Omit<made.LabResult, 'comparison'> & { comparison: Comparison }
 export type Decoding = made.DecodingInput
 export type Kind = made.Form

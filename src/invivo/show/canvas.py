@@ -2,7 +2,8 @@
 
 It is data between the layout of a picture and the writers that put it on SVG or on pixels. Coordinates are CSS pixels
 from the top left. Text is measured by counting cells of a monospaced font: close enough for labels, and the same on
-every machine. A mark's `kind` (`ink`, `faint`, `grid`, `base`, `tweak` …) says what it is; its colour is the light one.
+every machine. A mark's `kind` (`ink`, `faint`, `grid`, `base`, `tweak` …) says what it is; its colour is the light one,
+and `dark` is its colour on a dark ground where its kind does not say it (a cell's).
 `series` is the number of the series that it belongs to, and `say` what it tells of itself where somebody points at it;
 a legend's name is a `key`.
 """
@@ -38,6 +39,7 @@ class Shape:
     dashed: bool = False
     series: int | None = None
     say: str = ""
+    dark: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Words:
     turn: float
     series: int | None = None
     key: bool = False
+    dark: str = ""
 
 
 class Canvas:
@@ -95,12 +98,13 @@ class Canvas:
         tall: float,
         fill: str,
         *,
+        dark: str = "",
         series: int | None = None,
         say: str = "",
     ) -> None:
         """A filled rectangle."""
         points = ((x, y), (x + wide, y), (x + wide, y + tall), (x, y + tall))
-        self.marks.append(Shape(kind, points, fill=fill, series=series, say=self.show(say)))
+        self.marks.append(Shape(kind, points, fill=fill, series=series, say=self.show(say), dark=dark))
 
     def text(
         self,
@@ -115,12 +119,13 @@ class Canvas:
         bold: bool = False,
         turn: float = 0,
         fill: str | None = None,
+        dark: str = "",
         series: int | None = None,
         key: bool = False,
     ) -> None:
-        """One line of text, `ink` or `faint`, or in a colour of its own that it keeps in the dark (`own`)."""
+        """One line of text, `ink` or `faint`, or in a colour of its own (`own`)."""
         fill = fill or (FAINT if kind == "faint" else INK)
-        self.marks.append(Words(kind, x, y, self.show(text), size, fill, anchor, mono, bold, turn, series, key))
+        self.marks.append(Words(kind, x, y, self.show(text), size, fill, anchor, mono, bold, turn, series, key, dark))
 
     def title(self, text: str) -> float:
         """The title at the top; returns the y beneath it."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from . import live
 from .blocks import Block, Code, Document, Drawing, Figure, Heading, Points, Strip, Stroke, Table, Text
-from .palette import BASE, EMPTY, FAINT, GRID, INK, INKS, PAPER, TWEAK
+from .palette import BASE, EMPTY, EMPTY_DARK, FAINT, GRID, INK, INKS, PAPER, TWEAK
 from .svg import svg
 from .tables import table_of
 from .text import is_number, pieces, safe, safe_lines
@@ -26,7 +26,8 @@ STYLE = f"""
   color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; max-width: 46rem;
   padding: 1rem 1.25rem; border-radius: 6px; }}
 @media (prefers-color-scheme: dark) {{ .invivo {{ --paper: #17191c; --ink: #e7e5e1; --faint: #9aa1ab; --grid: #34383e;
-  --empty: #24272b; --base: #86a5c3; --tweak: #f0943a; --said: #f3aa63; --shade: 134 165 195; color-scheme: dark; }} }}
+  --empty: {EMPTY_DARK}; --base: #86a5c3; --tweak: #f0943a; --said: #f3aa63; --shade: 134 165 195;
+  color-scheme: dark; }} }}
 .invivo h2, .invivo h3, .invivo h4 {{ line-height: 1.25; margin: 1.6em 0 .5em; color: inherit; }}
 .invivo h2 {{ font-size: 1.5em; margin-top: .3em; }} .invivo h3 {{ font-size: 1.15em; }}
 .invivo h4 {{ font-size: 1em; color: var(--faint); }}
@@ -61,6 +62,7 @@ STYLE = f"""
 .invivo svg text.faint {{ fill: var(--faint); }} .invivo svg .empty {{ fill: var(--empty); }}
 .invivo svg polyline.grid {{ stroke: var(--grid); }} .invivo svg polyline.axis {{ stroke: var(--faint); }}
 .invivo svg .base {{ fill: var(--base); }} .invivo svg polyline.base {{ fill: none; stroke: var(--base); }}
+@media (prefers-color-scheme: dark) {{ .invivo svg .cell, .invivo svg text.own {{ fill: var(--dark); }} }}
 .invivo svg .tweak {{ fill: var(--tweak); }} .invivo svg polyline.tweak {{ fill: none; stroke: var(--tweak); }}
 """
 PAGE_STYLE = f"""
@@ -142,7 +144,7 @@ def _block(block: Block, moves: bool) -> str:
         case Figure():
             table = _table(table_of(block.picture).model_copy(update={"caption": ""}))
             return (
-                f'<figure><div class="wide">{svg(block.picture, live=moves)}</div>'
+                f'<figure><div class="wide">{svg(block.picture, live=moves, dark=True)}</div>'
                 f"<figcaption>{_paragraph(block.picture.summary)}</figcaption>\n"
                 f"<details><summary>the numbers</summary>{table}</details></figure>"
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ..pictures import Bars, Heatmap, Lines, Picture, check_lengths
 from ..spec import number_text
 from .canvas import MONO_CELL, PAD, SANS_CELL, WIDTH, Canvas, Point, Scale, Shape, finite, round_step, span
-from .palette import AMOUNT, EMPTY, FAINT, SIGNED, cell_colour, colours, ink_on, limits, mixed
+from .palette import EMPTY, FAINT, cell_colour, colours, ink_on, limits, mixed, scale
 from .text import cells, decimals_for, number, safe
 
 
@@ -179,10 +179,11 @@ def _heatmap(canvas: Canvas, picture: Heatmap, top: float) -> float:
         y = top + i * tall
         canvas.text(left - 8, y + tall / 2 + 4, name, kind="faint", size=11, anchor="end", mono=True)
         for j, value in enumerate(values):
-            x, colour = left + j * wide, cell_colour(picture, value)
+            x, colour, dark = left + j * wide, cell_colour(picture, value), cell_colour(picture, value, dark=True)
             place = f"{picture.row_name} {picture.rows[i]}, {picture.column_name} {picture.columns[j]}"
             say = f"{place}: {'no value' if value is None else f'{value_text(value)} {short(picture.unit)}'}"
-            canvas.box("empty" if colour == EMPTY else "cell", x, y, wide - 1, tall - 1, colour, say=say)
+            kind = "empty" if colour == EMPTY else "cell"
+            canvas.box(kind, x, y, wide - 1, tall - 1, colour, dark=dark, say=say)
             if value is not None and size >= 7:
                 canvas.text(
                     x + (wide - 1) / 2,
@@ -192,6 +193,7 @@ def _heatmap(canvas: Canvas, picture: Heatmap, top: float) -> float:
                     size=size,
                     anchor="middle",
                     fill=ink_on(colour),
+                    dark=ink_on(dark),
                 )
     bottom = top + tall * len(rows)
     canvas.text(PAD + 4, (top + bottom) / 2, picture.row_name, kind="faint", anchor="middle", turn=-90)
@@ -205,8 +207,8 @@ def _heatmap(canvas: Canvas, picture: Heatmap, top: float) -> float:
 def _colour_scale(canvas: Canvas, picture: Heatmap, x: float, y: float, value_text: Callable[[float], str]) -> None:
     steps, wide = 48, 4
     for i in range(steps):
-        colour = mixed(SIGNED if picture.diverging else AMOUNT, i / (steps - 1))
-        canvas.box("cell", x + wide * i, y, wide + 0.3, 8, colour)  # a little overlap, so that no seams show
+        colour, dark = (mixed(scale(picture, dark=ground), i / (steps - 1)) for ground in (False, True))
+        canvas.box("cell", x + wide * i, y, wide + 0.3, 8, colour, dark=dark)  # they overlap, so that no seams show
     low, high = limits(picture)
     canvas.text(x, y + 22, value_text(low), kind="faint", size=11)
     canvas.text(x + wide * steps, y + 22, value_text(high), kind="faint", size=11, anchor="end")

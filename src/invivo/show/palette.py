@@ -18,6 +18,9 @@ MORE = ("#3d6dcc", "#5f8a2c", "#c2489b", "#555f6b")  # where that is not enough:
 INKS = dict(zip(("one", "two", "three", "four"), OTHERS, strict=True))  # of a drawing
 AMOUNT = ("#f1f4f7", "#8fb0cc", "#3d6d99", "#12304d")  # nothing to much
 SIGNED = ("#123f6b", "#6f9dc6", "#f4f2ee", "#eda55d", "#a34a00")  # below zero to above
+AMOUNT_DARK = ("#1d2329", "#34567a", "#6f9dc6", "#cfe3f5")  # the same on a dark ground: nothing is dark, much is light
+EMPTY_DARK = "#24272b"
+SIGNED_DARK = ("#a9cfee", "#4179ab", "#1f2327", "#a8601c", "#f7c08a")
 
 
 def colours(series: Iterable[Series]) -> list[str]:
@@ -44,17 +47,29 @@ def limits(picture: Heatmap) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def cell_colour(picture: Heatmap, value: float | None) -> str:
+def scale(picture: Heatmap, *, dark: bool = False) -> tuple[str, ...]:
+    """A heatmap's colours from its lowest number to its highest; on either ground, what is near zero looks like it."""
+    if picture.diverging:
+        return SIGNED_DARK if dark else SIGNED
+    return AMOUNT_DARK if dark else AMOUNT
+
+
+def cell_colour(picture: Heatmap, value: float | None, *, dark: bool = False) -> str:
     """The colour of one cell."""
     if value is None or math.isnan(value):
-        return EMPTY
+        return EMPTY_DARK if dark else EMPTY
     low, high = limits(picture)
-    return mixed(SIGNED if picture.diverging else AMOUNT, (value - low) / (high - low))
+    return mixed(scale(picture, dark=dark), (value - low) / (high - low))
 
 
 def ink_on(colour: str) -> str:
-    """The text colour that reads best on `colour`: white on dark cells."""
+    """Black or white, whichever stands out more from `colour`: at least 4.5:1, because sqrt(1.05 / 0.05) is 4.58."""
+    luminance = luminance_of(colour)
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000000"
+
+
+def luminance_of(colour: str) -> float:
+    """Relative luminance, 0 to 1, as WCAG 2 defines it."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.07 else INK
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

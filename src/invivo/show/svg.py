@@ -19,26 +19,30 @@ SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, 'Cascadia Mono', Menlo, 'DejaVu Sans Mono', monospace"
 
 
-def svg(picture: Picture, *, live: bool = False) -> str:
+def svg(picture: Picture, *, live: bool = False, dark: bool = False) -> str:
     """The picture as one `<svg>` element, with its title and its summary for those who cannot see it.
 
     `live`: every mark also says what it stands for and to which series it belongs, for a page's script (`live.py`).
+    `dark`: a cell and its number also carry their colours on a dark ground, as `--dark`, for a page's stylesheet.
     """
     canvas = laid_out(picture)
     size = f'width="{WIDTH}" height="{canvas.height:g}"'
     wide = f' data-columns="{len(picture.columns)}"' if live and isinstance(picture, Heatmap) else ""
+    marks = "".join(_element(mark, live, dark) for mark in canvas.marks)
     key = hashlib.sha256(repr(picture).encode()).hexdigest()[:10]  # two figures on a page: two names
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {canvas.height:g}" {size}{wide} '
         f'role="img" aria-labelledby="t-{key} d-{key}">\n'
         f'<title id="t-{key}">{escape(safe(picture.title))}</title>\n'
         f'<desc id="d-{key}">{escape(safe(picture.summary))}</desc>\n'
-        f'<rect class="paper" {size} fill="{PAPER}"/>\n{"".join(_element(mark, live) for mark in canvas.marks)}</svg>\n'
+        f'<rect class="paper" {size} fill="{PAPER}"/>\n{marks}</svg>\n'
     )
 
 
-def _element(mark: Shape | Dot | Words, live: bool) -> str:
+def _element(mark: Shape | Dot | Words, live: bool, dark: bool) -> str:
     told = _told(mark) if live else ""
+    if dark and not isinstance(mark, Dot) and mark.dark:
+        told += f' style="--dark:{mark.dark}"'
     if isinstance(mark, Dot):
         return (
             f'<circle class="{mark.kind}" cx="{_px(mark.x)}" cy="{_px(mark.y)}" r="{_px(mark.radius)}" '

@@ -182,7 +182,7 @@ def application(
     async def one(entry: str) -> Whole:
         """One kept run, whole."""
         found = notes.show(entry)
-        return Whole(**dict(Card.made(found)), result=found.result, document=found.result.document())
+        return Whole(**dict(Card.made(found)), result=found.result, document=found.result.pictured())
 
     @api.post("/journal")
     async def keep(learned: Learned) -> Card:

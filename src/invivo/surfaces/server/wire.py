@@ -141,4 +141,4 @@ class Whole(Card):
     result: Comparison
     """What came out."""
     document: Document
-    """What to show of it."""
+    """What to show of it, with its figures."""
