@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ModelWrapValidatorHandler, RootModel, model_serializer, model_validator
@@ -62,13 +63,21 @@ class Tweak(Line):
         return self.form.split("{")[0].strip()
 
 
+@lru_cache(maxsize=1)
+def _by_verb(kinds: tuple[type[Tweak], ...]) -> dict[str, list[type[Tweak]]]:
+    """The kinds by their first word, more literal words first: `add noise 1 to …` before `add 1 to …`."""
+    found: dict[str, list[type[Tweak]]] = {}
+    for kind in sorted(kinds, key=lambda k: -len(re.sub(r"\{\w+\}|\[.*?\]", "", k.form))):
+        found.setdefault(kind.form.split()[0], []).append(kind)
+    return found
+
+
 def read_tweak(text: str) -> Tweak:
     """The tweak that a line stands for. Raises BadText with the nearest form, or UnknownName with the nearest verb."""
     text = text.strip()
-    kinds = list(Tweak.kinds.values())
+    kinds = tuple(Tweak.kinds.values())
     problem: Exception | None = None
-    # More literal words first: `add noise 1 to …` before `add 1 to …`.
-    for kind in sorted(kinds, key=lambda k: -len(re.sub(r"\{\w+\}|\[.*?\]", "", k.form))):
+    for kind in _by_verb(kinds).get(text.split()[0].lower(), ()) if text else ():
         if kind.matches(text):
             try:
                 return kind.read(text)
