@@ -51,7 +51,7 @@ def takeaway(c: Comparison) -> str:
 def trials(e: Experiment, metric: str, heats: tuple[float, ...], tokens: int, filtered: str = "") -> TrialsRecipe:
     """The same number at several temperatures, on the reader's prompt and others, with two dice each."""
     return TrialsRecipe(
-        prompts=(e.prompt, *OPENINGS[:5]),
+        prompts=(e.prompt, *[opening for opening in OPENINGS if opening != e.prompt][:5]),
         tweaks=tuple(Stack.of(f"set temperature {heat}{filtered}") for heat in heats),
         metric=metric,
         seeds=2,
@@ -108,7 +108,7 @@ LAB = Lab(
     ),
     experiment=Experiment.of(
         {
-            "prompt": "The old king looked out of the window and",
+            "prompt": "She opened the box and found",
             "tweaks": [COLD, WARM, HOT],
             "decoding": {"max_new_tokens": 60},
         }
