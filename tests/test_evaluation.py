@@ -19,7 +19,8 @@ from invivo.engine.evaluation.shipped import HERE, shipped
 from invivo.engine.evaluation.tasks import find
 from invivo.engine.live import Model
 from invivo.errors import BadText, InvivoError, NoEffect, OutOfRange, Refused, UnknownName
-from invivo.experiment.exhibit import Exhibit
+from invivo.experiment.exhibit import Exhibit, ExhibitRecipe
+from invivo.journal import Journal
 from invivo.tweaks import Decoding, Stack
 
 from . import tiny
@@ -363,9 +364,25 @@ def test_the_benchmark_is_shown_and_read_back(model: Model, tmp_path: Path) -> N
     assert numbers["mine_acc_gain_1"] == pytest.approx(numbers["mine_acc_1"] - numbers["mine_acc_base"])
     assert numbers["mine_acc_lost_1"] - numbers["mine_acc_won_1"] == pytest.approx(-3 * numbers["mine_acc_gain_1"])
     assert {"mine_acc_untrained", "mine_acc_elsewhere_mean"} <= numbers.keys()
+    assert (
+        numbers["mine_acc_untrained"]
+        == model.show("benchmark", tweaks=["reset weights"], tasks=[mine]).numbers["mine_acc_1"]
+    )
     assert "zero head 1.2" in shown.to_markdown()
     with pytest.raises(BadText, match="no tweak to try elsewhere"):
         model.show("benchmark", tasks=(mine,), elsewhere=2)
+
+
+def test_windows_say_which_tweaks_are_idle(model: Model) -> None:
+    for line in ('prepend "a b"', "set temperature 2", 'prepend "a b" + set greedy'):
+        with pytest.raises(Refused, match="all numbers would be BASE's") as caught:
+            model.show("windows", text=LONG, window=16, tweak=line)
+        assert all(f"`{one}`" in caught.value.what for one in line.split(" + "))
+    mixed = model.show("windows", text=LONG, window=16, tweak='prepend "a b" + zero head 1.2')
+    alone = model.show("windows", text=LONG, window=16, tweak="zero head 1.2")
+    assert mixed.numbers == alone.numbers
+    assert '`prepend "a b"` changes the prompt and did nothing' in mixed.to_markdown()
+    assert "did nothing" not in alone.to_markdown()
 
 
 def test_too_few_items(model: Model, tmp_path: Path) -> None:
@@ -405,8 +422,28 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
     monkeypatch.setattr(invivo, "load", lambda *_, **__: tiny.model())
     mine, out = written(tmp_path, LINES), tmp_path / "report"
-    assert cli.main(["eval", "--tweak", "zero head 1.2", "--tasks", mine, "--json", "--out", str(out)]) == 0
-    result = Exhibit.from_json(capsys.readouterr().out)
+    line = ["eval", "--tweak", "zero head 1.2", "--tasks", mine, "--json"]
+    assert cli.main([*line, "--out", str(out), "--takeaway", "it costs little"]) == 0
+    said = capsys.readouterr()
+    result = Exhibit.from_json(said.out)
+    entry = Journal().show("last")
+    assert entry.result == result
+    assert (entry.kind, entry.takeaway) == ("eval", "it costs little")
+    assert f"kept as {entry.id}" in said.err
+    assert cli.main([*line, "--no-journal"]) == 0
+    assert "kept as" not in capsys.readouterr().err
+    assert len(Journal().list()) == 1
+    assert cli.main(["journal", "show"]) == 0
+    assert "it costs little" in (shown := capsys.readouterr().out)
+    assert "zero head 1.2 on benchmark" in shown
+    assert cli.main(["journal", "show", "--as", "cli"]) == 0
+    assert capsys.readouterr().out.strip() == entry.recipe.to_cli()
+    assert cli.main(["journal", "show", "--as", "yaml"]) == 0
+    assert ExhibitRecipe.from_yaml(capsys.readouterr().out) == result.recipe
+    assert cli.main(["journal", "show", "--as", "python"]) == 2
+    assert "--as cli" in capsys.readouterr().err
+    assert cli.main(["journal", "list"]) == 0
+    assert "eval" in capsys.readouterr().out
     assert result.recipe.settings == {"tweaks": ["zero head 1.2"], "tasks": [mine]}
     assert Exhibit.from_json((out / "evaluation.json").read_text()) == result
     assert "invivo show benchmark" in (out / "evaluation.md").read_text()

@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 
 from invivo.errors import BadText, InvivoError, OutOfRange, Refused, UnknownName
 from invivo.experiment import Comparison
+from invivo.experiment.exhibit import Exhibit, ExhibitRecipe
 from invivo.home import home
-from invivo.journal import Entry, Journal, store
+from invivo.journal import Entry, Journal, export, store
 from invivo.metrics import METRICS
+from invivo.show.blocks import Text
 
 from .samples import HOSTILE, comparison
 
@@ -70,6 +72,39 @@ def test_what_is_kept_comes_back(journal: Journal) -> None:
     )
     assert found.created.endswith("Z")
     assert journal.path == home() / "journal.db"
+
+
+def evaluation() -> Exhibit:
+    """What `invivo eval` gives."""
+    return Exhibit(
+        recipe=ExhibitRecipe(name="benchmark", settings={"tweaks": ["zero head 3.5"], "tasks": ["giving", "tales"]}),
+        title="What tweaks cost on a benchmark",
+        sentence="`zero head 3.5` costs most on giving.",
+        numbers={"giving_acc_base": 0.9, "giving_acc_1": 0.5},
+        blocks=(Text(text="0.9, 0.5"),),
+        revision="r1",
+    )
+
+
+def test_an_evaluation_is_kept_searched_and_shown(journal: Journal, tmp_path: Path) -> None:
+    exhibit = evaluation()
+    journal.keep(comparison("zero head 1.4"), takeaway="one")
+    kept = journal.keep(exhibit, kind="eval", takeaway="head 3.5 is needed for giving")
+    assert journal.show("last") == kept
+    assert kept.result == exhibit
+    assert kept.recipe == exhibit.recipe
+    assert kept.title == "zero head 3.5 on benchmark · tasks giving, tales"
+    assert (kept.kind, kept.rows, kept.revision) == ("eval", ("benchmark",), "r1")
+    assert kept.numbers == {"giving_acc_base": (0.9,), "giving_acc_1": (0.5,)}
+    assert kept.versions.keys() >= {"invivo", "python", "torch", "transformers"}
+    assert [e.id for e in journal.list(search="giving head")] == [kept.id]
+    assert [e.kind for e in journal.list(but=["eval"])] == ["compare"]
+    assert [e.kind for e in journal.list()] == ["eval", "compare"]
+    assert not journal.verify()
+    with pytest.raises(Refused, match="is no comparison"):
+        _ = kept.compared
+    assert export(tmp_path / "post.md", journal.list()) == 2
+    assert kept.id in (tmp_path / "post.md").read_text()
 
 
 def test_numbers_are_the_metrics_of_every_row(journal: Journal) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from invivo.engine import little, toys
-from invivo.engine.exhibits import gradients, learning
+from invivo.engine.exhibits import gradients, learning, prefixes
 from invivo.engine.live import Model
 from invivo.errors import BadText
 from invivo.experiment import Comparison
@@ -76,12 +76,20 @@ def test_what_a_small_model_learns(model: Model) -> None:
     assert Exhibit.from_json(shown.to_json()) == shown
 
 
+def test_words_are_judged_by_their_own_kind() -> None:
+    for kind in little.KINDS:
+        found = learning.by_kind([float(one == kind) for one in little.kinds()])
+        assert found == {one: float(one == kind) for one in little.KINDS}
+
+
 def test_the_placebo_has_the_same_length_and_other_stories(model: Model) -> None:
     shown = model.show("learning", steps=12, placebo=True)
     fresh = toys.gpt2(layers=2, width=48, vocabulary=len(little.words()), context=25)
     toys.fit(fresh, (little.stories(32, seed=n, shuffled=True) for n in range(12)), steps=12, rate=1e-2)
     assert shown.numbers["shuffled"] == pytest.approx(toys.measured(fresh, little.stories(128, seed=-1)), rel=1e-4)
-    assert shown.numbers["other_dice"] != shown.numbers["last"]
+    other = toys.gpt2(layers=2, width=48, vocabulary=len(little.words()), context=25, seed=1)
+    toys.fit(other, (little.stories(32, seed=10_000 + n) for n in range(12)), steps=12, rate=1e-2)
+    assert shown.numbers["other_dice"] == pytest.approx(toys.measured(other, little.stories(128, seed=-1)), rel=1e-4)
 
 
 def test_differences_agree_in_float64_and_not_through_float32(model: Model) -> None:
@@ -153,6 +161,29 @@ def test_true_words_behind_each_prefix(family: str) -> None:
     assert Exhibit.from_json(shown.to_json()) == shown
     with pytest.raises(BadText, match="has fewer than"):
         one.show("prefixes", texts=["a", "b"])
+
+
+def test_the_gap_is_what_ones_own_words_cost(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told what the model says, the gap is that row's surprise minus the true one's, token by token."""
+    texts = ("the cat sat on the mat and it was red", "a dog ran to the door of the house on")
+    length = min(len(model.living.encode(text)) for text in texts) - 3
+    rows = torch.tensor([model.living.encode(text)[: 3 + length] for text in texts])
+    said = torch.cat([rows[:, :3], rows.flip(1)[:, :length]], dim=1)
+    monkeypatch.setattr(prefixes, "_goes_on", lambda living, start, count: torch.cat([start, said[:, 3:]], dim=1))
+    shown = model.show("prefixes", texts=list(texts), given=3, draws=2).numbers
+    assert shown["length"] == length
+
+    def cost(read: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            logs = model.hf(input_ids=read).logits.double().log_softmax(-1)
+        return torch.stack([-logs[:, n - 1].gather(1, rows[:, n, None])[:, 0] for n in range(3, 3 + length)], dim=1)
+
+    gold, own, half = cost(rows), cost(said), length // 2
+    assert shown["early_gap"] == pytest.approx(float((own - gold)[:, 1:5].mean()), abs=1e-4)
+    assert shown["late_gap"] == pytest.approx(float((own - gold)[:, half:].mean()), abs=1e-4)
+    assert shown["own_late"] == pytest.approx(float(own[:, half:].mean()), abs=1e-4)
+    assert shown["true_itself"] == pytest.approx(float(gold.mean()), abs=1e-4)
+    assert shown["first_apart"] < 1e-5
 
 
 # ── the lab ──

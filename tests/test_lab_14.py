@@ -173,20 +173,21 @@ def test_what_is_trained_on_the_spot_is_shown_and_survives_json(model: Model) ->
 
 
 def test_what_is_stored_is_what_the_code_makes(model: Model) -> None:
-    kept = _sizes.stored("scaling")
+    kept = scaling.FIGURES.read()
+    runs = _sizes.known(kept)
     shown = model.show("scaling")
     wanted = set(scaling.RATES) | {scaling.TOO_HIGH}
     widths = (*scaling.WIDTHS, scaling.STARVED)
-    assert {(run.width, run.rate) for run in kept.runs} == {(w, r) for w in widths for r in wanted}
-    assert {run.steps for run in kept.runs} == {kept.settings["steps"]}
-    assert kept.versions.keys() >= {"torch", "transformers", "invivo"}
-    assert "again=true" in kept.command
-    assert "Trained beforehand" in shown.to_markdown()
-    first = min(kept.runs, key=lambda run: (run.width, run.rate))
+    assert {(run.width, run.rate) for run in runs} == {(w, r) for w in widths for r in wanted}
+    assert {run.steps for run in runs} == {kept.settings["steps"]}
+    assert "Computed beforehand" in shown.to_markdown()
+    first = min(runs, key=lambda run: (run.width, run.rate))
     made = _sizes.train(first.width, first.rate, first.steps, scaling.ROWS)
     assert made.loss == pytest.approx(first.loss, abs=0.05)
     assert made.weights == first.weights
-    assert {run.steps for run in _sizes.stored("isoflop").runs} >= {isoflop._steps(4, b) for b in isoflop.BUDGETS}
+    assert {run.steps for run in _sizes.known(isoflop.FIGURES.read())} >= {
+        isoflop._steps(4, b) for b in isoflop.BUDGETS
+    }
 
 
 @pytest.mark.parametrize("exhibit", [scaling, isoflop], ids=["scaling", "isoflop"])
@@ -196,16 +197,12 @@ def test_what_is_stored_is_what_would_be_stored_now(exhibit: Any, monkeypatch: p
             width=width, weights=_sizes.weights(width), rate=rate, steps=steps, loss=0.0, entropy=float(rows)
         )
 
-    kept: dict[str, _sizes.Stored] = {}
     monkeypatch.setattr(exhibit, "train", untrained)
-    monkeypatch.setattr(exhibit, "store", kept.__setitem__)
-    exhibit.keep()
-    (name,) = kept
-    old, new = _sizes.stored(name), kept[name]
+    old, new = exhibit.FIGURES.read(), exhibit.FIGURES.made()
     assert old.settings == new.settings
     assert old.command == new.command
     assert old.versions.keys() == new.versions.keys()
-    asked = [[(run.width, run.weights, run.rate, run.steps) for run in one.runs] for one in (old, new)]
+    asked = [[(run.width, run.weights, run.rate, run.steps) for run in _sizes.known(one)] for one in (old, new)]
     assert asked[0] == asked[1]
 
 
@@ -251,3 +248,11 @@ def test_the_takeaway_follows_the_numbers(outcome: LabResult) -> None:
     rows = tuple(r.model_copy(update={"read_perplexity": c.base.read_perplexity}) for r in c.tweaks)
     assert "raises the perplexity" in outcome.takeaway
     assert "hardly moves the perplexity" in lab_named("14").takeaway(c.model_copy(update={"tweaks": rows}))
+
+
+def test_the_claim_about_the_floor_can_fail(model: Model) -> None:
+    """From the five smallest sizes the fitted floor is far below the entropy, and the claim says so."""
+    step = next(step for step in lab_named("14").steps if step.name == "law")
+    claim = next(claim for claim in step.claims if "inside the 95 % band" in claim.text)
+    assert claim.holds(model.show("scaling"))
+    assert not claim.holds(model.show("scaling", widths=[4, 6, 8, 10, 12]))

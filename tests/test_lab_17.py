@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from invivo.engine import caches, schemes, toys
-from invivo.engine.exhibits.schemes import Settings, measured, stored
+from invivo.engine.exhibits import kv_cache
+from invivo.engine.exhibits.schemes import FIGURES, Settings, measured
 from invivo.engine.live import Model
 from invivo.errors import BadText, OutOfRange, UnknownName
 from invivo.experiment.exhibit import Exhibit
@@ -131,10 +132,9 @@ def test_a_few_texts_are_read_and_told_apart_from_what_was_kept() -> None:
     assert row["windows"][-1] == pytest.approx(row["beyond"], abs=1e-6)
     assert row["inside"] == pytest.approx(math.log(schemes.VOCABULARY), abs=0.4)  # it has learned next to nothing
     assert found["floor"]["echo_inside"] == found["floor"]["echo_beyond"] == 0
-    kept = stored()
+    kept = FIGURES.read().figures
     assert set(kept["schemes"]) == set(schemes.SCHEMES)
     assert kept["floor"]["inside"] == pytest.approx(found["floor"]["inside"], abs=1e-3)  # by this very code
-    assert kept["asked"]["samples"] == Settings().samples
     for name, there in kept["schemes"].items():
         assert there["inside"] >= kept["floor"]["inside"] - 0.02, name
     weights = {name: there["weights"] for name, there in kept["schemes"].items() if "weights" in there}
@@ -144,9 +144,9 @@ def test_a_few_texts_are_read_and_told_apart_from_what_was_kept() -> None:
 
 def test_what_was_kept_is_shown(model: Model) -> None:
     shown = model.show("schemes")
-    row = stored()["schemes"]["alibi"]
+    row = FIGURES.read().figures["schemes"]["alibi"]
     assert shown.numbers["rise_alibi"] == pytest.approx(row["beyond"] - row["inside"])
-    assert "Measured beforehand" in shown.to_markdown()
+    assert "Computed beforehand" in shown.to_markdown()
     assert Exhibit.from_json(shown.to_json()) == shown
     assert "rise_rope" not in model.show("schemes", only=["alibi"]).numbers
     with pytest.raises(UnknownName, match="ropes"):
@@ -248,6 +248,33 @@ def test_mistakes_are_told(model: Model) -> None:
         model.show("kv_cache", prompt="a" * 64)
     with pytest.raises(OutOfRange, match="no such distance"):
         model.show("far_fact", lengths=[60])
+
+
+def test_exponents_are_slopes_in_logarithms() -> None:
+    lengths = range(8, 400)
+    assert kv_cache._exponent(lengths, [3 * n**2 for n in lengths]) == pytest.approx(2)
+    assert kv_cache._exponent(lengths, [0.1 * n for n in lengths]) == pytest.approx(1)
+    shown = tiny.model().show("kv_cache", prompt=PROMPT[:3], count=50).numbers
+    off, on = shown["exponent_through_off"], shown["exponent_through_on"]
+    assert off == pytest.approx(2, abs=0.15)
+    assert on == pytest.approx(1, abs=0.05)
+
+
+def test_a_sliding_window_is_the_trained_length() -> None:
+    """What stands more than a window back changes nothing in one layer; the last token of the window does."""
+    rope = schemes.made(schemes.llama(num_hidden_layers=1), 2)
+    narrow: Any = schemes.windowed(schemes.made(schemes.llama(), 2))
+    assert narrow.config.sliding_window == schemes.TRAINED
+    one: Any = schemes._with(
+        rope, schemes.MistralConfig(**schemes._rotary() | {"num_hidden_layers": 1}, sliding_window=6)
+    )
+    ids = schemes.text(1, 30, 1)[0]
+    with torch.no_grad():
+        before = one(input_ids=ids).logits[0, -1]
+        for place, moves in ((23, False), (24, True)):
+            other = ids.clone()
+            other[0, place] = (other[0, place] + 1) % schemes.VOCABULARY
+            assert torch.allclose(one(input_ids=other).logits[0, -1], before, atol=1e-6) != moves
 
 
 # ── a fact from far back ──

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
 from invivo.engine import heads
-from invivo.engine.exhibits._village import LOOKED_AT, copying_heads, nats, other_heads, some, with_passage, zeroed
+from invivo.engine.exhibits._village import (
+    LOOKED_AT,
+    copying_heads,
+    nats,
+    notes,
+    other_heads,
+    right,
+    some,
+    with_passage,
+    zeroed,
+)
 from invivo.engine.exhibits.believing import planted
 from invivo.errors import BadText, OutOfRange
 from invivo.experiment.exhibit import Exhibit
@@ -91,6 +102,68 @@ def test_an_exhibit_comes_back_from_json_and_keeps_its_word(fruitfly: Any, name:
         case _:
             assert x["learned_6"] == x["chance_6"] == x["learned_compared_6"] == 1
             assert 0 < x["learned_0"] < 1
+
+
+def test_without_copying_heads_is_the_row_that_zeroes_them(fruitfly: Any) -> None:
+    shown = fruitfly.show("reading", count=2, heads=3, draws=2).numbers
+    ranked = [head for head, _ in copying_heads(fruitfly.living)]
+    passages, rows = notes(), []
+    for question in some(2):
+        prompt = with_passage(passages[right(question, passages)].text, question)
+        stacks = [zeroed(ranked[:3]), *map(zeroed, other_heads(ranked, 3, 2))]
+        rows.append(nats(fruitfly.living, prompt, question.target, stacks))
+    whole, copying, *others = ((a + b) / 2 for a, b in zip(*rows, strict=True))
+    assert shown["right"] == pytest.approx(whole, abs=1e-3)
+    assert shown["copying"] == pytest.approx(copying, abs=1e-3)
+    assert shown["others"] == pytest.approx(sum(others) / 2, abs=1e-3)
+    assert shown["worst_others"] == pytest.approx(min(others), abs=1e-3)
+    assert copying < min(others) - 0.5
+
+
+def test_log_probabilities_are_means_over_questions(fruitfly: Any) -> None:
+    living, passages, asked = fruitfly.living, notes(), some(2)
+    texts = [passages[right(question, passages)].text for question in asked]
+
+    def mean(prompts: list[str], *heads: list[str]) -> list[float]:
+        stacks = [zeroed(one) for one in heads]
+        rows = [nats(living, prompt, q.target, stacks) for prompt, q in zip(prompts, asked, strict=True)]
+        return [sum(column) / 2 for column in zip(*rows, strict=True)]
+
+    bare, given = [q.prompt for q in asked], [with_passage(t, q) for t, q in zip(texts, asked, strict=True)]
+    shown = fruitfly.show("copying", count=2, most=2).numbers
+    best = [head for head, _ in copying_heads(living)]
+    assert shown["without_passage"] == pytest.approx(mean(bare)[0], abs=1e-3)
+    curve = [shown[f"nats_{n}"] for n in range(3)]
+    assert curve == pytest.approx(mean(given, best[:1], best[:2]), abs=1e-3)
+    reading = fruitfly.show("reading", count=2, heads=1, draws=2).numbers
+    assert reading["none"] == pytest.approx(shown["without_passage"], abs=1e-3)
+    assert reading["right_wins"] == 1
+    answers = fruitfly.show("answering", count=2).numbers  # one of each kind
+    assert sum(answers[f"none_{q.kind}"] for q in asked) / 2 == pytest.approx(mean(bare)[0], abs=1e-3)
+    exact = next(n for n, q in enumerate(asked) if q.kind == "exact")  # words find its note
+    assert answers["bm25_exact"] == pytest.approx(nats(living, given[exact], asked[exact].target)[0], abs=1e-3)
+
+
+def test_what_is_believed_is_the_probability_of_each_answer(fruitfly: Any) -> None:
+    shown, passages = fruitfly.show("believing", count=2).numbers, notes()
+    for name, order in (("right_planted", (0, 1)), ("planted_right", (1, 0)), ("planted", (1,)), ("right", (0,))):
+        found = []
+        for question in some(2):
+            true = passages[right(question, passages)].text
+            both = (true, true.replace(question.answer, planted(question)))
+            prompt = with_passage(" ".join(both[n] for n in order), question)
+            answers = (question.answer, planted(question))
+            found.append([math.exp(nats(fruitfly.living, prompt, f" {a}")[0]) for a in answers])
+        means = [sum(column) / 2 for column in zip(*found, strict=True)]
+        assert [shown[f"{name}_true"], shown[f"{name}_planted"]] == pytest.approx(means, abs=1e-4), name
+
+
+def test_an_index_by_chance_finds_what_it_looks_at_and_a_learned_one_more(fruitfly: Any) -> None:
+    x = fruitfly.show("index", queries=200).numbers
+    for probe in range(int(x["probes"])):
+        assert x[f"chance_{probe}"] == pytest.approx(x[f"chance_compared_{probe}"], abs=0.04)
+    assert x["learned_0"] > 3 * x["chance_0"]
+    assert x["learned_compared_0"] < 0.1
 
 
 def test_numbers_of_the_search_are_those_of_the_collection(fruitfly: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from invivo.engine.live import Model
 from invivo.engine.makers import second
-from invivo.errors import BadText, InvivoError, OutOfRange, UnknownName
+from invivo.errors import BadText, InvivoError, OutOfRange, Refused, UnknownName
 from invivo.experiment import Experiment
 from invivo.surfaces.server.runs import check
 from invivo.tweaks import Stack, Train, TrainFile, read_tweak
@@ -84,6 +84,15 @@ def test_reset_weights_know_nothing_and_a_seed_is_a_model(model: Model) -> None:
     made = second(model.living, [read_tweak("reset weights")]).living.hf
     assert type(made) is type(model.hf)
     assert not torch.equal(made.get_input_embeddings().weight, model.hf.get_input_embeddings().weight)
+
+
+def test_a_kind_that_cannot_be_made_anew_is_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_more(*_: object) -> None:
+        raise TypeError("__init__() misses a vision tower")
+
+    monkeypatch.setattr(type(model.hf), "__init__", needs_more)
+    with pytest.raises(Refused, match=r"cannot be made anew with random weights: .* vision tower"):
+        model.compare(PROMPT, "reset weights seed 5")
 
 
 def test_tweaks_of_one_stack_come_in_order(model: Model) -> None:

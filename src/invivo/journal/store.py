@@ -10,6 +10,7 @@ against the body. Nothing here knows a model or a screen.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadText, InvivoError, OutOfRange, Refused, UnknownName, unknown
-from ..experiment import Comparison
+from ..experiment import Comparison, Experiment
+from ..experiment.exhibit import Exhibit
 from ..files import mishaps
 from ..home import home
 from .entry import ID_DIGITS, Entry, Takeaway, address, body_of, now, one_line
@@ -71,14 +73,14 @@ class Journal:
         self.path = Path(path) if path is not None else home() / "journal.db"
 
     def keep(
-        self, comparison: Comparison, *, lab: str | None = None, takeaway: str = "", kind: str = "compare"
+        self, result: Comparison | Exhibit, *, lab: str | None = None, takeaway: str = "", kind: str = "compare"
     ) -> Entry:
         """Keep a run, whole or not at all. Raises InvivoError where it cannot be written."""
-        body = body_of(comparison, kind, lab)
+        body = body_of(result, kind, lab)
         entry = Entry.read(body, takeaway)
         with self._open(writing=True) as db:
             while db.execute("SELECT 1 FROM entries WHERE id = ?", (entry.id,)).fetchone():
-                body = body_of(comparison, kind, lab)  # the same run was kept in this very microsecond
+                body = body_of(result, kind, lab)  # the same run was kept in this very microsecond
                 entry = Entry.read(body, takeaway)
             db.execute(
                 "INSERT INTO entries (id, created, kind, lab, title, words, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -132,21 +134,22 @@ class Journal:
                     db.execute("INSERT INTO moves (entry, created, place) VALUES (?, ?, ?)", (entry, now(), place))
             return read(db, row)
 
-    def list(self, limit: int | None = None, search: str = "") -> tuple[Entry, ...]:
+    def list(self, limit: int | None = None, search: str = "", but: Sequence[str] = ()) -> tuple[Entry, ...]:
         """Entries, newest first, at most `limit`: those that hold every word of `search`, in any case of letters.
 
-        Lab, title, prompts, tweaks, model and takeaway are searched. An entry that cannot be read is left out with a
-        warning; `verify` says what is wrong with it.
+        Lab, title, prompts, tweaks, tasks, model and takeaway are searched. Entries of the kinds `but` are left out.
+        One that cannot be read is left out with a warning; `verify` says what is wrong with it.
         """
         if limit is not None and limit < 0:
             raise OutOfRange(f"a list of {limit} entries", hint="0 or more; leave it out for all")
-        words = plain(search).casefold().split()
+        words, marks = plain(search).casefold().split(), ", ".join("?" * len(but))
         holds = " AND ".join([f"instr(words || ' ' || folded({NEWEST}), ?)"] * len(words)) or "1"
         entries = []
         with self._open() as db:
             for row in db.execute(
-                f"SELECT id, body FROM entries WHERE {holds} AND NOT {GONE} ORDER BY {ORDER} LIMIT ?",
-                (*words, -1 if limit is None else limit),
+                f"SELECT id, body FROM entries WHERE {holds} AND NOT {GONE} AND kind NOT IN ({marks}) "
+                f"ORDER BY {ORDER} LIMIT ?",
+                (*words, *but, -1 if limit is None else limit),
             ):
                 try:
                     entries.append(read(db, row))
@@ -346,19 +349,11 @@ def columns(entry: Entry) -> tuple[str | None, ...]:
 def words_of(entry: Entry) -> str:
     """What is searched of an entry beside its takeaway, in small letters."""
     recipe = entry.recipe
-    return plain(
-        "\n".join(
-            (
-                entry.kind,
-                entry.lab or "",
-                recipe.model,
-                recipe.prompt,
-                *recipe.prompts.values(),
-                recipe.target or "",
-                *map(str, recipe.tweaks),
-            )
-        )
-    ).casefold()
+    if isinstance(recipe, Experiment):
+        asked = (recipe.prompt, *recipe.prompts.values(), recipe.target or "", *map(str, recipe.tweaks))
+    else:
+        asked = (recipe.name, json.dumps(recipe.settings, ensure_ascii=False))
+    return plain("\n".join((entry.kind, entry.lab or "", recipe.model, *asked))).casefold()
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the exhibits on scaling share: toy models of rising width on one made-up language, and results that are stored.
+"""What the exhibits on scaling share: toy models of rising width on one made-up language.
 
 A model is judged by the language itself, not by a sample of what comes next: at every held-out word the source's own
 odds are known, so its loss is the source's entropy plus the mean KL(source ‖ model), and no luck is in it.
@@ -6,12 +6,9 @@ odds are known, so its loss is the source's entropy plus the mean KL(source ‖ 
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +17,8 @@ from torch import Tensor
 from ...errors import OutOfRange
 from ...spec import Spec
 from .. import toys
-from ..compare import versions
 from ..source import Source, invented
+from ..stored import Stored
 
 VOCABULARY, CONTRAST = 512, 3.5
 LENGTH, LAYERS, HEADS = 32, 1, 2  # words of a row; one block is enough where one word back is all that counts
@@ -45,21 +42,6 @@ class Trained(Spec):
     """Nats a word on held-out text."""
     entropy: float
     """Nats: how open its own predictions are there, on average."""
-
-
-class Stored(Spec):
-    """Runs that were made before, with all that is needed to make them again."""
-
-    command: str
-    """What makes them again."""
-    versions: dict[str, str]
-    """What they came out of."""
-    seconds: float
-    """How long it took, on one core."""
-    settings: dict[str, Any]
-    """What was asked for."""
-    runs: tuple[Trained, ...]
-    """What came out."""
 
 
 @cache
@@ -151,23 +133,11 @@ def check_rates(rates: Sequence[float]) -> None:
         raise OutOfRange("learning rates must be above 0", hint="rates=[0.01, 0.03]")
 
 
-def stored(name: str) -> Stored:
-    """The result that is kept beside the exhibits' files."""
-    return Stored.of(json.loads(_file(name).read_text(encoding="utf-8")))
+def known(kept: Stored) -> tuple[Trained, ...]:
+    """The runs that are stored."""
+    return tuple(Trained.of(run) for run in kept.figures)
 
 
-def store(name: str, kept: Stored) -> None:
-    """Keep a result beside the exhibits' files."""
-    _file(name).write_text(json.dumps(kept.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-
-
-def _file(name: str) -> Path:
-    return Path(__file__).with_name(f"{name}.json")
-
-
-def made(command: str, settings: dict[str, Any], make: Callable[[], tuple[Trained, ...]]) -> Stored:
-    """Runs made now, in the form that is stored."""
-    start = time.process_time()
-    runs = make()
-    seconds = round(time.process_time() - start, 1)
-    return Stored(command=command, versions=versions(), seconds=seconds, settings=settings, runs=runs)
+def plain(runs: Iterable[Trained]) -> list[dict[str, Any]]:
+    """Runs in the form that is stored."""
+    return [run.model_dump() for run in runs]

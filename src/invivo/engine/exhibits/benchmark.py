@@ -19,7 +19,6 @@ from ...tweaks.elsewhere import elsewhere
 from ..evaluation.scorer import Scorer
 from ..evaluation.scores import Outcome, differs, outcomes
 from ..evaluation.tasks import find
-from ..evaluation.untrained import untrained
 from ..living import Living
 from . import Found, Kind
 from ._texts import read_well
@@ -63,7 +62,7 @@ def show(living: Living, settings: Settings) -> Found:
     notes = dict.fromkeys(note for row in rows for note in row.row.notes)
     blocks += [Text(text=note, tone="note") for note in notes]
     if settings.untrained:
-        blind = outcomes(Scorer(untrained(living)), tasks, settings.limit)
+        blind = outcomes(Scorer.of(living, Stack.of("reset weights")), tasks, settings.limit)
         numbers |= {f"{_key(one)}_untrained": one.total for one in blind.values()}
         blocks += [Heading(text="The same model, untrained", level=3), _untrained(base, blind)]
     if settings.elsewhere:

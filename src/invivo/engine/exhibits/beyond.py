@@ -10,8 +10,9 @@ from ...show.text import number, shorten
 from ...spec import Spec
 from ..living import Living
 from ..schemes import READ, SCHEMES, TRAINED, alibi, llama, made, sinusoids, table, text
+from ..stored import BEFOREHAND
 from . import Found, Kind
-from .schemes import stored
+from .schemes import FIGURES
 
 LONGEST = 2048  # a loaded model with a longer context is not asked: it would take long to say what its config says
 MADE = {  # untrained toys made for 64 positions, by scheme
@@ -37,7 +38,7 @@ class Settings(Spec):
 @torch.no_grad()
 def show(living: Living, settings: Settings) -> Found:
     """One token too many for each kind of toy and for the loaded model, and what trained toys made of many."""
-    kept, numbers = stored()["schemes"], dict[str, float]()
+    kept, numbers = FIGURES.read().figures["schemes"], dict[str, float]()
     rows = []
     for name, make in MADE.items():
         model, ids = make(), text(1, READ, 0)[0]
@@ -69,9 +70,10 @@ def show(living: Living, settings: Settings) -> Found:
     shown = Table(
         columns=("", f"tokens {TRAINED + 1} to {READ}", "surprise at 32–63", "at 448–511"),
         rows=tuple(rows),
-        caption="What happens is tried now, on untrained toys; the surprise (nats) is that of trained ones.",
+        caption="What happens is tried now, on untrained toys; the surprise (nats) is that of trained ones, "
+        f"{BEFOREHAND}.",
     )
-    return Found(sentence, (shown, Text(text=own)), numbers)
+    return Found(sentence, (shown, Text(text=own), Text(text=FIGURES.told(), tone="dim")), numbers)
 
 
 def _tried(model: PreTrainedModel, ids: torch.Tensor) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from pydantic import Field
 
@@ -20,14 +21,14 @@ from ...show.text import number
 from ...spec import Spec
 from ..living import Living
 from ..power_law import straight
+from ..stored import BEFOREHAND, Figures, marked
 from . import Found, Kind
-from ._sizes import LENGTH, Stored, Trained, check_widths, made, store, stored, train, trained, weights
+from ._sizes import LENGTH, Trained, check_widths, known, plain, train, trained, weights
 
 BUDGETS = (3e9, 9e9, 27e9)  # floating-point operations
 WIDTHS = (4, 6, 8, 12, 16, 24, 32)
 ROWS, RATE, SEED = 16, 0.03, 0  # of a batch; the highest learning rate
 LEAST_STEPS, MOST_STEPS = 8, 20_000  # what fewer teach is not worth a point
-COMMAND = "invivo show isoflop again=true"
 
 
 class Settings(Spec):
@@ -47,19 +48,19 @@ def show(living: Living, settings: Settings) -> Found:
     """The loss over size at each budget, and where it is lowest."""
     check_widths(settings.widths, least=5)
     _check(settings.budgets)
-    kept = stored("isoflop")
+    kept = known(FIGURES.read())
     runs: dict[float, list[Trained]] = {}
     fresh = set(settings.budgets if settings.again else settings.budgets[: settings.live])
     apart = 0.0
     for budget in settings.budgets:
-        known = _known(kept, settings, budget)
-        if budget in fresh or known is None:
+        before = _known(kept, settings, budget)
+        if budget in fresh or before is None:
             runs[budget] = _spent(settings, budget)
             fresh.add(budget)
-            if known is not None:
-                apart = max(apart, *(abs(a.loss - b.loss) for a, b in zip(runs[budget], known, strict=True)))
+            if before is not None:
+                apart = max(apart, *(abs(a.loss - b.loss) for a, b in zip(runs[budget], before, strict=True)))
         else:
-            runs[budget] = known
+            runs[budget] = before
     lowest = {budget: valley(found) for budget, found in runs.items()}
     numbers = {"budgets": float(len(runs)), "apart": apart, "live": float(len(fresh))}
     for i, budget in enumerate(runs):
@@ -73,6 +74,8 @@ def show(living: Living, settings: Settings) -> Found:
         f"With {number(last / first, 0)} times the arithmetic, the best size goes from {_count(lowest[first])} to "
         f"{_count(lowest[last])} weights: as the budget to the power of {number(moved)}."
     )
+    if len(fresh) < len(runs):
+        sentence = marked(sentence, f" but for {len(fresh)} of {len(runs)} budgets" if fresh else "")
     widths = sorted({run.width for found in runs.values() for run in found})
     by = {budget: {run.width: run for run in found} for budget, found in runs.items()}
     roles = ("other",) * (len(runs) - 1) + ("tweak",)
@@ -93,17 +96,8 @@ def show(living: Living, settings: Settings) -> Found:
     )
     blocks: list[Block] = [Figure(picture=picture, name="isoflop"), _table(runs, lowest, fresh)]
     if len(fresh) < len(runs):
-        torch = kept.versions.get("torch", "?")
-        told = f"What was trained beforehand took {number(kept.seconds, 0)} seconds on one core with torch {torch}; "
-        blocks.append(Text(text=told + "`again=true` trains it here.", tone="dim"))
+        blocks.append(Text(text=FIGURES.told(), tone="dim"))
     return Found(sentence, tuple(blocks), numbers)
-
-
-def keep() -> None:
-    """Spend every budget that is stored, now, and store what came out: about a minute on one core."""
-    s = Settings(again=True)
-    asked = s.model_dump(mode="json", exclude={"again", "live"})
-    store("isoflop", made(COMMAND, asked, lambda: tuple(run for b in s.budgets for run in _spent(s, b))))
 
 
 def valley(runs: Sequence[Trained]) -> float:
@@ -137,11 +131,16 @@ def _spent(s: Settings, budget: float) -> list[Trained]:
     return [make(width, RATE, _steps(width, budget), ROWS, seed=SEED) for width in _within(s, budget)]
 
 
-def _known(kept: Stored, s: Settings, budget: float) -> list[Trained] | None:
+def _known(kept: Sequence[Trained], s: Settings, budget: float) -> list[Trained] | None:
     """The stored runs of a budget, or None where one of them is missing."""
-    by = {(run.width, run.steps): run for run in kept.runs}
+    by = {(run.width, run.steps): run for run in kept}
     wanted = [(width, _steps(width, budget)) for width in _within(s, budget)]
     return [by[one] for one in wanted] if all(one in by for one in wanted) else None
+
+
+def _stored() -> list[dict[str, Any]]:
+    """Every budget that is stored, spent now: about a minute on one core."""
+    return plain(run for budget in STORED.budgets for run in _spent(STORED, budget))
 
 
 def _check(budgets: tuple[float, ...]) -> None:
@@ -163,7 +162,7 @@ def _table(runs: dict[float, list[Trained]], lowest: dict[float, float], fresh: 
         rows.append(
             (
                 _power(budget),
-                "now" if budget in fresh else "beforehand",
+                "now" if budget in fresh else BEFOREHAND,
                 _count(lowest[budget]),
                 _count(_words(lowest[budget], budget)),
                 number(_words(lowest[budget], budget) / lowest[budget], 0),
@@ -185,4 +184,6 @@ def _power(n: float) -> str:
     return f"{number(n / 1e9, 1).removesuffix('.0')} billion"
 
 
+STORED = Settings(again=True)
+FIGURES = Figures("isoflop", STORED.model_dump(mode="json", exclude={"again", "live"}), _stored)
 EXHIBIT = Kind("The best size for a budget", Settings, show)

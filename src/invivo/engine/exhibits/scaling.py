@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from ...show.text import number
 from ...spec import Spec
 from ..living import Living
 from ..power_law import DISTINCT, Law, law, straight
+from ..stored import Figures, marked
 from . import Found, Kind
 from ._sizes import (
     LENGTH,
@@ -28,10 +29,9 @@ from ._sizes import (
     best,
     check_rates,
     check_widths,
+    known,
     language,
-    made,
-    store,
-    stored,
+    plain,
     train,
     trained,
 )
@@ -43,7 +43,6 @@ TOO_HIGH = 0.2  # stored, too: what a rate that small models bear does to larger
 ROWS = 32  # of a batch
 NOTHING = 0.02  # nats: what passes for no change
 BENT = 0.8  # R² in logarithms below which no law is fitted
-COMMAND = "invivo show scaling again=true 'widths=[4, 6, 8, 10, 12, 16, 20, 24, 32]' 'rates=[0.01, 0.03, 0.1, 0.2]'"
 
 
 class Settings(Spec):
@@ -69,17 +68,19 @@ def show(living: Living, settings: Settings) -> Found:
     """Loss or sharpness of toy models by their size, with the straight line and the law through them."""
     check_widths(settings.widths, least=3)
     check_rates(settings.rates)
-    runs, told = _runs(settings)
+    stored = _before(settings)
+    runs = stored or _trained(settings)
     if settings.about == "entropy":
-        return _sharpness(settings, best(runs), told)
-    return _loss(settings, runs, told)
+        found = _sharpness(settings, best(runs), bool(stored))
+    else:
+        found = _loss(settings, runs, bool(stored))
+    told = FIGURES.told() if stored else f"{len(runs)} trainings, on the spot."
+    return Found(found.sentence, (*found.blocks, Text(text=told, tone="dim")), found.numbers)
 
 
-def keep() -> None:
-    """Train everything that is stored, now, and store it: about two minutes on one core."""
-    settings = Settings(widths=(*WIDTHS, STARVED), rates=(*RATES, TOO_HIGH), again=True)
-    asked = settings.model_dump(mode="json", exclude={"again", "about"})
-    store("scaling", made(COMMAND, asked, lambda: _trained(settings)))
+def _stored() -> list[dict[str, Any]]:
+    """Everything that is stored, trained now: about two minutes on one core."""
+    return plain(_trained(STORED))
 
 
 def _trained(s: Settings) -> tuple[Trained, ...]:
@@ -88,22 +89,16 @@ def _trained(s: Settings) -> tuple[Trained, ...]:
     return tuple(make(w, r, s.steps, ROWS, ordered=ordered, seed=s.seed) for w, r in product(s.widths, s.rates))
 
 
-def _runs(s: Settings) -> tuple[tuple[Trained, ...], str]:
-    """The runs asked for, and a sentence on where they are from."""
-    kept = stored("scaling")
-    known = {(run.width, run.rate): run for run in kept.runs}
+def _before(s: Settings) -> tuple[Trained, ...]:
+    """The runs asked for, as they are stored; nothing where one is missing or all are to be trained now."""
+    kept = FIGURES.read()
+    before = {(run.width, run.rate): run for run in known(kept)}
     wanted = list(product(s.widths, s.rates))
     same = all(kept.settings[name] == getattr(s, name) for name in ("steps", "text", "seed"))
-    if same and not s.again and all(one in known for one in wanted):
-        torch = kept.versions.get("torch", "?")
-        return tuple(known[one] for one in wanted), (
-            f"Trained beforehand, all in {number(kept.seconds, 0)} seconds on one core with torch {torch}; "
-            "`again=true` trains them here."
-        )
-    return _trained(s), f"{len(wanted)} trainings, on the spot."
+    return tuple(before[one] for one in wanted) if same and not s.again and before.keys() >= set(wanted) else ()
 
 
-def _loss(s: Settings, runs: tuple[Trained, ...], told: str) -> Found:
+def _loss(s: Settings, runs: tuple[Trained, ...], stored: bool) -> Found:
     top, source = best(runs), language(ordered=s.text == "ordered", seed=s.seed)
     sizes, losses = [float(run.weights) for run in top], [run.loss for run in top]
     logs = [math.log(n) for n in sizes]
@@ -137,6 +132,7 @@ def _loss(s: Settings, runs: tuple[Trained, ...], told: str) -> Found:
             f"goes from {number(losses[0])} to {number(losses[-1])} nats a word; a straight line in logarithms has R² "
             f"{number(r2, 3)}."
         )
+    sentence = marked(sentence) if stored else sentence
     picture = Lines(
         title="Loss by size, on the same text" + ("" if s.text == "ordered" else ", its words shuffled"),
         summary=sentence,
@@ -151,7 +147,7 @@ def _loss(s: Settings, runs: tuple[Trained, ...], told: str) -> Found:
         blocks.append(Text(text=_lawful(fitted, source.entropy) + above))
     elif len(top) >= DISTINCT:
         blocks.append(Text(text=f"R² is below {BENT:g}: these points follow no power law, so none is fitted."))
-    return Found(sentence, (*blocks, Text(text=told, tone="dim")), numbers)
+    return Found(sentence, tuple(blocks), numbers)
 
 
 def _of(found: Law) -> dict[str, float]:
@@ -177,7 +173,7 @@ def _lawful(found: Law, entropy: float) -> str:
     )
 
 
-def _sharpness(s: Settings, top: list[Trained], told: str) -> Found:
+def _sharpness(s: Settings, top: list[Trained], stored: bool) -> Found:
     source = language(ordered=s.text == "ordered", seed=s.seed)
     logs, opened = [math.log(run.weights) for run in top], [run.entropy for run in top]
     slope, height, r2 = straight(logs, opened)
@@ -190,6 +186,7 @@ def _sharpness(s: Settings, top: list[Trained], told: str) -> Found:
         f"{number(abs(slope))} nats each time the size grows e-fold (2.7 times): as if the next word were drawn from "
         f"{number(math.exp(opened[0]), 0)} equally likely ones, then from {number(math.exp(opened[-1]), 0)}."
     )
+    sentence = marked(sentence) if stored else sentence
     picture = Lines(
         title="How open a prediction is, by size",
         summary=sentence,
@@ -203,7 +200,7 @@ def _sharpness(s: Settings, top: list[Trained], told: str) -> Found:
             Series(name="entropy of the language", role="other", values=(source.entropy,) * len(top)),
         ),
     )
-    return Found(sentence, (Figure(picture=picture, name="sharpness"), Text(text=told, tone="dim")), numbers)
+    return Found(sentence, (Figure(picture=picture, name="sharpness"),), numbers)
 
 
 def _table(s: Settings, runs: tuple[Trained, ...], entropy: float) -> Table:
@@ -233,4 +230,6 @@ def _count(n: float) -> str:
     return f"{n:,.0f}"
 
 
+STORED = Settings(widths=(*WIDTHS, STARVED), rates=(*RATES, TOO_HIGH), again=True)
+FIGURES = Figures("scaling", STORED.model_dump(mode="json", exclude={"again", "about"}), _stored)
 EXHIBIT = Kind("Loss and sharpness by size", Settings, show)

@@ -1,38 +1,36 @@
 """Toys that are told positions in different ways, trained at 64 tokens and read at 512 (after Press et al. 2022).
 
-Training all five takes minutes. So what came out of this very code is kept in `schemes.json` beside this file;
+Training all five takes minutes. So what came out of this very code is stored beside this file (`stored.py`);
 `invivo show schemes again=true` measures it anew and shows that instead.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from importlib import resources
 from itertools import pairwise
 from typing import Any
 
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from ...errors import InvivoError, unknown
+from ...errors import unknown
 from ...pictures import Lines, Series
 from ...show.blocks import Block, Figure, Table, Text
 from ...show.text import number
 from ...spec import Spec
 from .. import toys
-from ..compare import versions
 from ..living import Living
 from ..schemes import READ, SCHEMES, TRAINED, VOCABULARY, echoed, surprise, text
+from ..stored import Figures, marked
 from . import Found, Kind
 
-KEPT = "schemes.json"
 BATCH, RATE, TESTED, TEST_SEED = 32, 3e-3, 32, 10**6
 INSIDE, BEYOND = (
     slice(TRAINED // 2 - 1, TRAINED - 1),
     slice(READ - TRAINED - 1, READ - 1),
 )  # tokens 32 to 63, 448 to 511
+DIGITS = 4  # of a nat, behind the point
 EDGES = (*range(0, READ, TRAINED), READ)
 
 
@@ -61,7 +59,7 @@ class Settings(Spec):
 
 def show(living: Living, settings: Settings) -> Found:
     """Surprise by place in a text of 512 tokens, of toys that were trained on 64; and with RoPE repaired."""
-    kept = measured(settings) if settings.again else stored()
+    kept = measured(settings) if settings.again else FIGURES.read().figures
     rows = kept["schemes"]
     names = [n for n, s in SCHEMES.items() if n in rows and (not settings.only or (s.of or n) in settings.only)]
     numbers = {"floor": kept["floor"]["inside"], "trained": TRAINED, "read": READ}
@@ -70,16 +68,9 @@ def show(living: Living, settings: Settings) -> Found:
         numbers |= {f"{key}_{name}": row[key] for key in ("inside", "beyond", "echo_inside", "echo_beyond")}
         numbers[f"rise_{name}"] = row["beyond"] - row["inside"]
     sentence = _sentence({name: numbers[f"rise_{name}"] for name in names})
+    sentence = sentence if settings.again else marked(sentence)
     blocks: list[Block] = [Figure(picture=_picture(kept, names, sentence), name="schemes"), _table(kept, names)]
     return Found(sentence, (*blocks, Text(text=_how(kept, settings), tone="dim")), numbers)
-
-
-def stored() -> dict[str, Any]:
-    """What was measured before, as `measured` gives it. Raises InvivoError where the file is not there."""
-    file = resources.files(str(__package__)) / KEPT
-    if not file.is_file():
-        raise InvivoError(f"{KEPT} is missing", hint="`invivo show schemes again=true` measures anew")
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def measured(settings: Settings) -> dict[str, Any]:
@@ -94,15 +85,19 @@ def measured(settings: Settings) -> dict[str, Any]:
         found = toys.fit(model, _batches(steps, settings.seed), steps=steps, rate=RATE)
         schemes[name] = _read(surprise(model, ids), ids) | {
             "seconds": round(time.perf_counter() - began, 1),
-            "last_training_loss": sum(found[-10:]) / len(found[-10:]),
+            "last_training_loss": round(sum(found[-10:]) / len(found[-10:]), DIGITS),
             "weights": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
         for other, reading in SCHEMES.items():
             if reading.of == name:
                 told = reading.positions(READ) if reading.positions else None
                 schemes[other] = _read(surprise(reading.read(model) if reading.read else model, ids, told), ids)
-    asked = {"samples": settings.samples, "seed": settings.seed, "rate": RATE, "batch": BATCH}
-    return {"asked": asked, "versions": versions(), "floor": _read(odds[:, 1:], ids), "schemes": schemes}
+    return {"floor": _read(odds[:, 1:], ids), "schemes": schemes}
+
+
+def _stored() -> dict[str, Any]:
+    """All of them, measured now: a quarter of an hour or more on one core."""
+    return measured(STORED)
 
 
 def _batches(steps: int, seed: int) -> Iterator[Tensor]:
@@ -113,13 +108,16 @@ def _batches(steps: int, seed: int) -> Iterator[Tensor]:
 def _read(nats: Tensor, ids: Tensor) -> dict[str, Any]:
     """Means of surprise (B, T - 1): by window, inside the trained length, beyond it, and there at echoes only."""
     told = echoed(ids)[:, 1:]
-    windows = [float(nats[:, max(low - 1, 0) : high - 1].mean()) for low, high in pairwise(EDGES)]
+
+    def mean(values: Tensor) -> float:
+        return round(float(values.mean()), DIGITS)
+
     return {
-        "windows": windows,
-        "inside": float(nats[:, INSIDE].mean()),
-        "beyond": float(nats[:, BEYOND].mean()),
-        "echo_inside": float(nats[:, INSIDE][told[:, INSIDE]].mean()),
-        "echo_beyond": float(nats[:, BEYOND][told[:, BEYOND]].mean()),
+        "windows": [mean(nats[:, max(low - 1, 0) : high - 1]) for low, high in pairwise(EDGES)],
+        "inside": mean(nats[:, INSIDE]),
+        "beyond": mean(nats[:, BEYOND]),
+        "echo_inside": mean(nats[:, INSIDE][told[:, INSIDE]]),
+        "echo_beyond": mean(nats[:, BEYOND][told[:, BEYOND]]),
     }
 
 
@@ -172,16 +170,15 @@ def _sentence(rises: dict[str, float]) -> str:
 
 
 def _how(kept: dict[str, Any], settings: Settings) -> str:
-    asked, of = kept["asked"], kept["versions"]
+    samples = settings.samples if settings.again else STORED.samples
+    what = f"{samples:,} texts of {TRAINED} tokens each over {VOCABULARY} kinds of token"
+    if not settings.again:
+        return f"Trained on {what}. {FIGURES.told()}"
     seconds = [row["seconds"] for row in kept["schemes"].values() if "seconds" in row]
     spent = f"{number(sum(seconds), 0)} seconds for {len(seconds)}" + (" model" if len(seconds) == 1 else " models")
-    what = f"{asked['samples']:,} texts of {TRAINED} tokens each over {VOCABULARY} kinds of token"
-    if settings.again:
-        return f"Trained just now, on {what}: {spent}."
-    return (
-        f"Measured beforehand (torch {of['torch']}, transformers {of['transformers']}), on {what}. "
-        "`invivo show schemes again=true` trains them anew."
-    )
+    return f"Trained just now, on {what}: {spent}."
 
 
+STORED = Settings(again=True)
+FIGURES = Figures("schemes", {"samples": STORED.samples, "seed": STORED.seed, "rate": RATE, "batch": BATCH}, _stored)
 EXHIBIT = Kind("Positions beyond the trained length", Settings, show)

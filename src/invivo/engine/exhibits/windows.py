@@ -22,7 +22,7 @@ from ...pictures import Lines, Series
 from ...show.blocks import Block, Figure, Table, Text
 from ...show.text import number
 from ...spec import Spec
-from ...tweaks import Stack
+from ...tweaks import DecodingTweak, PromptTweak, Stack
 from ..evaluation.harness import harness, hushed, reader
 from ..evaluation.scorer import Scorer, windows
 from ..evaluation.shipped import tales
@@ -42,14 +42,16 @@ class Settings(Spec):
     text: str = ""
     """The text; stories written for this when left out."""
     tweak: str = ""
-    """A tweak under which it is read; BASE when left out."""
+    """A tweak under which it is read; BASE when left out. What changes prompts or decoding is idle here."""
     window: int = Field(default=32, ge=2)
     """Tokens of a window, for the strides."""
 
 
 def show(living: Living, settings: Settings) -> Found:
     """Perplexity by stride and by window length, beyond the trained one too; in four units, with the harness beside."""
-    scorer = Scorer.of(living, Stack.of(settings.tweak) if settings.tweak else None)
+    stack = Stack.of(settings.tweak) if settings.tweak else None
+    idle = _idle(stack)
+    scorer = Scorer.of(living, stack)
     ids = scorer.encode(settings.text or "\n\n".join((*PASSAGES, *tales())))[:LONGEST]
     context, length = living.anatomy.context, len(ids)
     text = living.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
@@ -85,8 +87,26 @@ def show(living: Living, settings: Settings) -> Found:
         _strides(ids, settings.window, by_stride, scorer),
         units,
         *_lengths(sentence, by_length, beyond),
+        *idle,
     ]
     return Found(sentence, tuple(blocks), numbers)
+
+
+def _idle(stack: Stack | None) -> list[Block]:
+    """A note on tweaks that a text which is only read does not meet. Raises Refused where there are no others."""
+    idle = [tweak for tweak in stack or () if isinstance(tweak, PromptTweak | DecodingTweak)]
+    if not idle:
+        return []
+    names = ", ".join(f"`{tweak}`" for tweak in idle)
+    what = dict.fromkeys("the prompt" if isinstance(tweak, PromptTweak) else "the decoding" for tweak in idle)
+    did = f"{'changes' if len(idle) == 1 else 'change'} {' and '.join(what)}"
+    why = "a text is read here as it stands, and nothing is generated"
+    if stack is not None and len(idle) == len(list(stack)):
+        raise Refused(
+            f"{names} {did}: {why}, so all numbers would be BASE's",
+            hint='a tweak of the model acts here, as tweak="zero head 3.5"; `invivo eval` asks under changed prompts',
+        )
+    return [Text(text=f"{names} {did} and did nothing: {why}.", tone="note")]
 
 
 def _mean(nats: Sequence[float]) -> float:

@@ -9,7 +9,9 @@ import typer
 
 from . import talk
 from .app import EXPERIMENTS, app
-from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, Out, takes
+from .flags import MODEL, AllowPickle, AllowRemoteCode, ConfigFile, Json, NoJournal, Out, Takeaway, takes
+
+EVAL = "eval"
 
 if TYPE_CHECKING:
     from ...experiment.exhibit import Exhibit
@@ -45,6 +47,8 @@ def evaluate(
     untrained: Annotated[
         bool, typer.Option("--untrained", metavar="", help="Ask the same model with random weights, too.")
     ] = False,
+    takeaway: Takeaway = None,
+    no_journal: NoJournal = False,
     allow_pickle: AllowPickle = False,
     allow_remote_code: AllowRemoteCode = False,
     out: Out = None,
@@ -58,7 +62,7 @@ def evaluate(
     if not tweak and not tasks:
         return _list(as_json)
     from ...experiment.exhibit import ExhibitRecipe
-    from .running import load, settled
+    from .running import keep, load, settled
 
     settings = settled(config, flags)
     model = {key: settings[key].value for key in ("model", "revision", "dtype")}
@@ -77,6 +81,8 @@ def evaluate(
         talk.data(result.to_json())
     else:
         talk.show(result.document())
+    if not no_journal:
+        keep(result, takeaway, kind=EVAL)
     if out is not None:
         _write(out, result)
 

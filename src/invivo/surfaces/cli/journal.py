@@ -55,7 +55,9 @@ def list_(
 
     entries = Journal().list(limit, search or "")
     if as_json:
-        return talk.data({"entries": [entry.model_dump(mode="json", exclude={"comparison"}) for entry in entries]})
+        return talk.data(
+            {"entries": [entry.model_dump(mode="json", exclude={"comparison", "exhibit"}) for entry in entries]}
+        )
     if not entries:
         return talk.say("no run holds these words" if search else "the journal is empty; `invivo run 02` begins it")
     from ...show.blocks import Document, Table
@@ -83,7 +85,7 @@ def show(name: Name = "last", form: As = None, as_json: Json = False) -> None:
     if form is not None:
         from .running import recipe_text
 
-        return talk.data(recipe_text(entry.recipe, form, entry.comparison.get("allowed", ())))
+        return talk.data(recipe_text(entry.recipe, form, entry.allowed))
     if as_json:
         return talk.data(entry.model_dump_json(indent=1))
     from ...show.blocks import Document, Heading, Text

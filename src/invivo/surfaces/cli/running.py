@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...experiment import Comparison, Experiment, Lab, LabResult, Recipe
+    from ...experiment.exhibit import Exhibit, ExhibitRecipe
     from ...experiment.result import Result
     from ...show.blocks import Document
     from ..settings import Config, Layer
@@ -57,20 +58,30 @@ def allowed(allow_pickle: bool, allow_remote_code: bool) -> tuple[str, ...]:
     return tuple(what for what, yes in (("pickle", allow_pickle), ("remote-code", allow_remote_code)) if yes)
 
 
-def recipe_text(experiment: Experiment, form: Form, allow: Sequence[str] = ()) -> str:
-    """The experiment as text that runs it again. A recipe in YAML can allow nothing: it says which flag to add."""
+def recipe_text(experiment: Experiment | ExhibitRecipe, form: Form, allow: Sequence[str] = ()) -> str:
+    """The experiment as text that runs it again. A recipe in YAML can allow nothing: it says which flag to add.
+
+    Raises Refused for an exhibit's as Python: it has no such form.
+    """
+    from ...errors import Refused
+    from ...experiment import Experiment
+
     if form.value == "yaml":
         needs = f"# run it with {' '.join(f'--allow-{what}' for what in allow)}\n" if allow else ""
         return needs + experiment.to_yaml().rstrip("\n")
+    if not isinstance(experiment, Experiment):
+        if form.value == "python":
+            raise Refused("what `invivo show` shows is not written as Python", hint="--as cli, or --as yaml")
+        return experiment.to_cli()
     return {"python": experiment.to_python, "cli": experiment.to_cli}[form.value](allow).rstrip("\n")
 
 
-def keep(comparison: Comparison, takeaway: str | None, lab: str | None = None, kind: str | None = None) -> None:
+def keep(result: Comparison | Exhibit, takeaway: str | None, lab: str | None = None, kind: str | None = None) -> None:
     """Keep a run in the journal, and tell its name."""
     from ...journal import Journal
 
     kind = kind or ("lab" if lab else "compare")
-    entry = Journal().keep(comparison, lab=lab, takeaway=takeaway or "", kind=kind)
+    entry = Journal().keep(result, lab=lab, takeaway=takeaway or "", kind=kind)
     next_step = "" if entry.takeaway else '; `invivo journal add "…"` keeps what you learned from it'
     talk.say(f"kept as {entry.id}{next_step}")
 

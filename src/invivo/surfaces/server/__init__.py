@@ -39,6 +39,7 @@ from .texts import ReadStack, SectionText, Vocabulary
 from .wire import ALine, Asked, Card, Cut, Forms, Learned, Piece, Place, Problem, State, ToCut, Whole
 
 PAGE = Path(__file__).with_name("page")
+NOT_HERE = ("eval",)  # kinds that the page cannot open: `invivo journal` shows them
 REMEMBERED = 12  # results that can still be kept in the journal
 LONGEST_TEXT = 20_000  # characters
 
@@ -169,20 +170,20 @@ def application(
         return await start((own or chosen.experiment).model, f"lab {chosen.number}", lab_work(chosen, own))
 
     def result_of(run: str) -> Comparison:
-        return kept[run][0] if run in kept else notes.show(run).result
+        return kept[run][0] if run in kept else notes.show(run).compared
 
     add_looks(api, desk, result_of)
 
     @api.get("/journal")
     async def entries(search: str = "", limit: Annotated[int, Query(ge=0, le=500)] = 100) -> list[Card]:
         """What was kept, newest first."""
-        return [Card.made(entry) for entry in notes.list(limit, search)]
+        return [Card.made(entry) for entry in notes.list(limit, search, but=NOT_HERE)]
 
     @api.get("/journal/{entry}")
     async def one(entry: str) -> Whole:
         """One kept run, whole."""
         found = notes.show(entry)
-        return Whole(**dict(Card.made(found)), result=found.result, document=found.result.pictured())
+        return Whole(result=found.compared, document=found.compared.pictured(), **dict(Card.made(found)))
 
     @api.post("/journal")
     async def keep(learned: Learned) -> Card:
@@ -198,6 +199,7 @@ def application(
     @api.delete("/journal/{entry}")
     async def remove(entry: str) -> Card:
         """Take a run out of the list; `restore` brings it back."""
+        Card.made(notes.show(entry))
         return Card.made(notes.remove(entry))
 
     @api.post("/journal/{entry}/restore")
@@ -208,6 +210,7 @@ def application(
     @api.post("/journal/{entry}/move")
     async def move(entry: str, to: Place) -> Card:
         """Put a run above another one, or last."""
+        Card.made(notes.show(entry))
         return Card.made(notes.move(entry, to.above))
 
     @api.get("/post", response_class=Response)

@@ -131,7 +131,9 @@ class Card(Spec):
 
     @classmethod
     def made(cls, entry: Entry) -> Self:
-        """The card of an entry."""
+        """The card of an entry. Raises Refused for one that is no comparison: the page cannot open it."""
+        if not isinstance(entry.recipe, Experiment):
+            raise entry.no_comparison()
         return cls(**{name: getattr(entry, name) for name in Card.model_fields})
 
 
