@@ -5,7 +5,8 @@ What is necessary follows from causality and from where the metric looks, not fr
 - BASE once; the clean prompt once, from the token on in which it differs, up to the highest place that is copied;
 - a row from the layer at which it joins, with the positions from its first changed one on. In that layer a patched head
   needs no q, k, v, and a patched stream needs them at its own position only;
-- in the last block q, the attention's output and the MLP at the last position only, and so the head;
+- in the last block q, the attention's output and the MLP at the last position only, and so the head, and of
+  the head the two tokens that the metric compares;
 - nothing for a row that changes nothing: the first layer's streams, away from the token that differs.
 
 A layer's weight counts as one thing (a sum of two rows' outputs is not taken apart to save one). All rows of a grid are
@@ -108,7 +109,7 @@ def _shape(subject: Subject, part: str) -> tuple[int, int]:
         "out": (width, width),
         "up": (width, 4 * width),
         "down": (4 * width, width),
-        "head": (width, subject.vocabulary),
+        "head": (width, 2),
     }[part]
 
 

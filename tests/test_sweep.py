@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invivo.engine import spared, trunk
+from invivo.engine import end, spared, trunk
 from invivo.engine import sweep as sweeping
 from invivo.engine.live import Model
 from invivo.engine.unfinished import Unfinished
@@ -244,9 +244,12 @@ def test_causality_leaves_out_what_cannot_be_seen(model: Model, monkeypatch: pyt
     model.sweep(sweep("zero head *"))  # the check that walking is right is made once
     walked: list[int] = []
     real = trunk.Trunk.walk
-    monkeypatch.setattr(
-        trunk.Trunk, "walk", lambda self, rows, first: (walked.append(len(rows)), real(self, rows, first))[1]
-    )
+
+    def counted(self: trunk.Trunk, rows: Any, *rest: Any) -> Any:
+        walked.append(sum(bool(actions) for _, actions in rows))  # BASE is walked to see whether its end narrows
+        return real(self, rows, *rest)
+
+    monkeypatch.setattr(trunk.Trunk, "walk", counted)
     grid = model.sweep(sweep("copy L*.resid_pre at * from clean", "logit_diff"))
     alike = next(i for i, (a, b) in enumerate(zip(CORRUPT, CLEAN, strict=True)) if a != b)
     known = sum(a == b for a, b in zip(CORRUPT[alike:], CLEAN[alike:], strict=True))  # of layer 0: the same token
@@ -260,19 +263,56 @@ def test_linear_layers_see_changed_cells_only(model: Model, monkeypatch: pytest.
     real = spared._partly
 
     def counted(forward: Any, *rest: Any) -> Any:
-        return real(lambda x: (seen.append(x.shape[0]), forward(x))[1], *rest)
+        return real(lambda x: (seen.append(x.numel() // x.shape[-1]), forward(x))[1], *rest)
 
     monkeypatch.setattr(spared, "_partly", counted)
     monkeypatch.setattr(sweeping, "TOGETHER", 1)  # one chunk
     length, heads = len(CORRUPT), 4
     model.sweep(sweep("zero head 1.*", "logit_diff"))
-    # nothing in front of the heads' output is run again, and the last block only where the metric looks
-    assert seen == [heads] * 3
+    # nothing in front of the heads' output is run again, and the last block only where the metric looks: the heads'
+    # mixing and the MLP, which is one layer where nothing acts inside
+    assert seen == [heads] * 2
     seen.clear()
     model.sweep(sweep("scale L1.resid_pre at * by 2", "logit_diff"))
     # one position a row, until attention carries it to all later ones; layer 2 is the last
     later = length * (length + 1) // 2
-    assert seen == [length, later, later, later, later, length, length, length]
+    assert seen == [length, later, later, later, length, length]
+    seen.clear()
+    model.sweep(sweep("scale L1.mlp_post at * by 2", "logit_diff"))  # inside layer 1's MLP; the one above stays whole
+    assert seen == [length] * 4
+
+
+def test_the_head_is_asked_for_the_answers_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the metric is a difference of two logits; all of the vocabulary where it is not, or a tweak needs it."""
+    sizes: list[int] = []
+    real = end.End.__call__
+
+    def noting(self: end.End, *rest: Any) -> Any:
+        logits = real(self, *rest)
+        sizes.append(logits.shape[-1])
+        return logits
+
+    monkeypatch.setattr(end.End, "__call__", noting)
+    for metric, line, few in (
+        ("logit_diff", "zero head *", True),
+        ("recovered", "copy L*.resid_pre at * from clean", True),
+        ("target", "zero head *", False),
+        ("logit_diff", 'zero head * + add 2 to logit "a"', False),
+        ("logit_diff", "scale logits dims * by 2", False),
+    ):
+        sizes.clear()
+        grid = model.sweep(sweep(line, metric), check=6)
+        assert (set(sizes[1:]) == {2}) is few, (metric, line, sizes)
+        assert grid.checked is not None
+        assert grid.checked < 1e-5
+        assert max(grid.values[0]) - min(grid.values[0]) > 1e-3
+    monkeypatch.setattr(trunk.Trunk, "narrows", lambda *_: False)
+    for metric, line in (("logit_diff", "zero head *"), ("recovered", "copy L*.resid_pre at * from clean")):
+        whole = model.sweep(sweep(line, metric))
+        monkeypatch.undo()
+        narrow = model.sweep(sweep(line, metric))
+        assert narrow.values[0] == pytest.approx(whole.values[0], abs=1e-5)
+        monkeypatch.setattr(trunk.Trunk, "narrows", lambda *_: False)
 
 
 # ── long work ──

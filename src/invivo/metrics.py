@@ -86,6 +86,7 @@ class Metric:
     read: Callable[[Look], Any] | None = None  # the same number straight from logits, where a sweep can ask for it
     needs: tuple[str, ...] = ()  # what a sweep's case must hold: target, wrong
     against_source: bool = False  # it compares with the prompt that values are copied from
+    leads: bool = False  # `read` takes differences between the answers' tokens, and no other token's logit
 
     def text(self, value: float | None) -> str:
         """The number as people read it, with its unit."""
@@ -246,6 +247,7 @@ METRICS: dict[str, Metric] = {
             lambda c, r: _run(c, r).ahead_nats,
             lambda look: look.difference(look.logits),
             ("target", "wrong"),
+            leads=True,
         ),
         Metric(
             "right",
@@ -265,6 +267,7 @@ METRICS: dict[str, Metric] = {
             _recovered,
             ("target", "wrong"),
             against_source=True,
+            leads=True,
         ),
         rate(","),
         Metric(

@@ -8,19 +8,21 @@ What goes into it, the blocks' outputs, is taken by `residuals`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import Refused
 from ..model import probe
-from ..model.anatomy import main_output
+from ..model.anatomy import is_linear, main_output
 from .actions import Action
 from .forward import watched
 from .living import Living
+from .spared import swap
 
 ENDS = ("final_norm", "logits")  # sites after the last block
 TOLERANCE = 1e-4  # of the largest logit, for the end to be the model's; a wrong end is off by far more
@@ -37,27 +39,29 @@ class End:
         self.living, self.tuples = living, tuples  # whether each block gives a tuple
 
     def __call__(
-        self, hidden: Tensor, first: int = 0, actions: Sequence[Action] = (), prompt_length: int = 0
+        self,
+        hidden: Tensor,
+        first: int = 0,
+        actions: Sequence[Action] = (),
+        prompt_length: int = 0,
+        tokens: Sequence[int] | None = None,
     ) -> Tensor:
         """Logits (R, P, V) of residual streams (R, P, D) at the positions from `first` on.
 
-        `actions` are those at the sites after the blocks; one without a row acts on all R.
+        `actions` are those at the sites after the blocks; one without a row acts on all R. With `tokens` the head is
+        asked for theirs alone, (R, P, tokens), where it is one linear layer.
         """
         rows, columns = hidden.shape[:2]
         ids = torch.zeros((rows, columns), dtype=torch.long, device=hidden.device)  # no block will read them
-        stood: list[Any] = []
-        with watched(self.living.anatomy, actions, clocked=False) as run:
+        with ExitStack() as stack, watched(self.living.anatomy, actions, clocked=False) as run:
             run.padding, run.lengths = [0] * rows, [prompt_length] * rows
             run.past, run.columns = first, columns
-            try:
-                for block, as_tuple in zip(self.living.anatomy.blocks, self.tuples, strict=True):
-                    module: Any = block.module
-                    module.forward = _standing_in(hidden, as_tuple)
-                    stood.append(module)
-                return self.living.hf(input_ids=ids, use_cache=False).logits
-            finally:
-                for module in stood:
-                    del module.forward
+            for block, as_tuple in zip(self.living.anatomy.blocks, self.tuples, strict=True):
+                swap(stack, block.module, _standing_in(hidden, as_tuple))
+            head: Any = self.living.hf.get_output_embeddings()
+            if tokens is not None and isinstance(head, nn.Module) and is_linear(head):
+                swap(stack, head, _narrow(head, tokens))
+            return self.living.hf(input_ids=ids, use_cache=False).logits
 
     @classmethod
     def of(cls, living: Living) -> End:
@@ -99,6 +103,14 @@ class End:
 
 
 _ENDS: WeakKeyDictionary[nn.Module, Sequence[bool]] = WeakKeyDictionary()  # models whose end was checked
+
+
+def _narrow(head: Any, tokens: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """The head's forward for a few tokens."""
+    chosen = torch.tensor(tokens, device=head.weight.device)
+    weight = head.weight[chosen] if isinstance(head, nn.Linear) else head.weight[:, chosen].t()
+    bias = None if head.bias is None else head.bias[chosen]
+    return lambda x: F.linear(x, weight, bias)
 
 
 def _standing_in(hidden: Tensor, as_tuple: bool) -> Callable[..., Any]:

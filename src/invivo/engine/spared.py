@@ -3,7 +3,8 @@
 Most of what a row of a sweep holds is BASE: everything before its tweak's place, every position left of the first
 changed one, and, in the last block, whatever nobody looks at. A linear layer treats each position by itself, so where
 its input is BASE's its output is BASE's too, and that was kept (`Spared.keeping`). `Cells` follows which cells (row,
-position) may differ; attention carries a change to every later position.
+position) may differ; attention carries a change to every later position. An MLP that nothing looks into is treated
+as one such layer, activation and all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from ..model.anatomy import Anatomy, Block, is_linear
 from .actions import Action, as_index
+from .paths import Sender
 
 MOST_KEPT = 2**28  # bytes of BASE's outputs; what comes after them is computed as ever
 # How far a block has come when one of its linear layers runs.
@@ -26,6 +28,7 @@ REACHES = {  # site -> the first of these stages that a change there can be seen
     **dict.fromkeys(("q", "k", "v", "scores", "pattern", "z", "attn_out", "resid_mid"), BEFORE_NEURONS),
     **dict.fromkeys(("mlp_pre", "mlp_post"), AFTER_NEURONS),
 }
+MLP_SITES = ("mlp_pre", "mlp_post", "mlp_out")
 CARRIED = frozenset({"resid_pre", "q", "k", "v", "scores", "pattern"})  # sites whose changes attention carries on
 
 
@@ -35,6 +38,7 @@ class Spared:
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
         self.outputs: dict[nn.Module, Tensor] = {}  # (1, T, out)
+        self.mlps = [_mlp(block) for block in anatomy.blocks]
         self.stages: dict[nn.Module, int] = {}
         self.dropped: set[nn.Module] = set()  # layers that run twice, or are not called with one vector a position
         self.bytes = 0
@@ -45,7 +49,7 @@ class Spared:
         with ExitStack() as stack:
             for block in self.anatomy.blocks:
                 for module in block.module.modules():
-                    if is_linear(module):
+                    if is_linear(module) or module in self.mlps:
                         hook = self._keeper(block, length, attended)
                         stack.callback(module.register_forward_hook(hook).remove)
             yield
@@ -61,7 +65,7 @@ class Spared:
                 self.dropped.add(module)
                 self.outputs.pop(module, None)
                 return
-            neurons = module is down or (down is not None and down in self.outputs)
+            neurons = module is down or (down is not None and down in self.outputs and module not in self.mlps)
             self.stages[module] = AFTER_NEURONS if neurons else BEFORE_NEURONS if after else BEFORE_ATTENTION
             self.bytes += output.numel() * output.element_size()
             if self.bytes <= MOST_KEPT:
@@ -70,17 +74,51 @@ class Spared:
         return hook
 
     @contextmanager
-    def sparing(self, number: int, stages: Sequence[Tensor], first: int) -> Iterator[None]:
-        """Inside, block `number` runs with its linear layers on the changed cells only: one mask (R, S) a stage."""
+    def sparing(self, number: int, stages: Sequence[Tensor], first: int, acting: Sequence[Action]) -> Iterator[None]:
+        """Inside, block `number` runs with its linear layers on the changed cells only: one mask (R, S) a stage.
+
+        `acting` is what changes something in this block.
+        """
         chosen = [None if bool(mask.all()) else mask.flatten().nonzero()[:, 0] for mask in stages]
         with ExitStack() as stack:
+            mlp = self.mlps[number]
+            within = set() if mlp is None else {*mlp.modules()} - {mlp}
+            passed = within if self._closed(mlp, within, acting) else {mlp}
             for module in self.anatomy.blocks[number].module.modules():
+                if module in passed:
+                    continue
                 if module in self.outputs and (cells := chosen[self.stages[module]]) is not None:
-                    _swap(stack, module, _partly(module.forward, self.outputs[module][:, first:], cells, stages[0]))
+                    swap(stack, module, _partly(module.forward, self.outputs[module][:, first:], cells, stages[0]))
             yield
 
+    def _closed(self, mlp: nn.Module | None, within: set[nn.Module], acting: Sequence[Action]) -> bool:
+        """Whether the MLP can be run as one: nothing acts within, and all that it multiplies by are linear layers."""
+        linear = [module for module in within if module in self.outputs]
+        return (
+            mlp in self.outputs
+            and {id(p) for m in linear for p in m.parameters()} == {id(p) for m in within for p in m.parameters()}
+            and not any(isinstance(action, Sender) for action in acting)
+            and not any(self.anatomy.point(a.site, a.layer).module in within for a in acting if a.site in MLP_SITES)
+        )
 
-def _swap(stack: ExitStack, module: nn.Module, forward: Any) -> None:
+
+def _mlp(block: Block) -> nn.Module | None:
+    """The part of a block that holds its MLP and nothing of its attention; None where there is no such part."""
+    down = block.readers.get("mlp_post")
+    return next(
+        (
+            part
+            for part in block.module.children()
+            if down is not None
+            and down is not part
+            and down in part.modules()
+            and block.attention not in set(part.modules())
+        ),
+        None,
+    )
+
+
+def swap(stack: ExitStack, module: nn.Module, forward: Any) -> None:
     """Give a module another forward until the stack is left."""
     had = vars(module).get("forward")
     module.forward = forward
@@ -98,7 +136,7 @@ def _partly(forward: Any, base: Tensor, cells: Tensor, grid: Tensor) -> Any:
             return forward(x)
         out = base.expand(x.shape[0], -1, -1).clone(memory_format=torch.contiguous_format)
         if len(cells):
-            out.view(-1, out.shape[-1])[cells] = forward(x.reshape(-1, x.shape[-1])[cells])
+            out.view(-1, out.shape[-1])[cells] = forward(x.reshape(-1, x.shape[-1])[cells][None])[0]
         return out
 
     return partly

@@ -273,6 +273,7 @@ def answer(
         trunk = Trunk(living, asked.text, len(asked.prompt), asked.looked)
         base, look = _looking(living, asked, trunk.base)
         why = trunk.fits()
+        tokens = look.tokens if why is None and look.tokens and trunk.narrows(look.tokens) else None
         quiet, notes, taken = 0, list[str](), Taken()
         for part in _parts(missing):
             stacks = [_stack(lines[i]) for i in part]
@@ -295,7 +296,9 @@ def answer(
                 chunk.sort(key=lambda entry: entry[1:3])
                 chosen = [row for *_, row in chunk]
                 if why is None:
-                    logits = trunk.walk([(layer, row.actions) for _, layer, _, row in chunk], first)
+                    few = not any(row.biases or any(a.site == "logits" for a in row.actions) for row in chosen)
+                    walked = [(layer, row.actions) for _, layer, _, row in chunk]
+                    logits = trunk.walk(walked, first, tokens if few else None)
                 else:
                     logits = logits_of(living, chosen, asked.text, len(asked.prompt))[:, -asked.looked :]
                 for place, row in enumerate(chosen):
@@ -418,13 +421,21 @@ class Read:
     """What turns logits (R, P, V) into one number a row."""
 
     def __init__(self, asked: Asked, base: Tensor, source: Tensor | None) -> None:
-        read = metric_named(asked.metric).read
-        assert read is not None  # a sweep has no other
-        self.read, self.asked, self.base, self.source = read, asked, base, source
+        metric = metric_named(asked.metric)
+        assert metric.read is not None  # a sweep has no other
+        self.read = metric.read
+        self.looks = {base.shape[-1]: Look(base, base, source, asked.target, asked.wrong)}
+        self.tokens = sorted({*asked.target, *asked.wrong}) if metric.leads else None  # whose logits are enough
+        if self.tokens:
+            base, source = base[:, self.tokens], None if source is None else source[:, self.tokens]
+            target, wrong = (tuple(map(self.tokens.index, answer)) for answer in (asked.target, asked.wrong))
+            self.looks[len(self.tokens)] = Look(base, base, source, target, wrong)
 
     def tensor(self, logits: Tensor) -> Tensor:
-        """(R,) of them, in float64: a KL of 0.001 is a difference of numbers near 1."""
-        return self.read(Look(logits.double(), self.base, self.source, self.asked.target, self.asked.wrong))
+        """(R,) of them, in float64: a KL of 0.001 is a difference of numbers near 1. `logits` are of all tokens, or of
+        `tokens`.
+        """
+        return self.read(replace(self.looks[logits.shape[-1]], logits=logits.double()))
 
     def __call__(self, logits: Tensor) -> list[float]:
         return self.tensor(logits).tolist()

@@ -136,15 +136,25 @@ class Trunk:
             found = self.walk([(0, rows[0].actions), (layer, rows[1].actions)], first)
         except Exception as error:
             return f"its blocks cannot be called by themselves ({type(error).__name__}: {error})"
-        apart = float((found - whole).abs().max() / whole.abs().max().clamp(min=1.0))
-        loose = TOLERANCE if whole.dtype in (torch.float32, torch.float64) else 5e-2
-        return None if apart <= loose else f"walking its blocks is off by {apart:.1e}"
+        apart = self._apart(found, whole)
+        return None if apart <= self._loose(whole) else f"walking its blocks is off by {apart:.1e}"
+
+    def _apart(self, found: Tensor, wanted: Tensor) -> float:
+        """Largest difference of logits, in BASE's largest one."""
+        return float((found - wanted).abs().max() / self.base.abs().max().clamp(min=1.0))
+
+    def _loose(self, logits: Tensor) -> float:
+        """The difference that is rounding."""
+        return TOLERANCE if logits.dtype in (torch.float32, torch.float64) else 5e-2
 
     @torch.no_grad()
-    def walk(self, rows: Sequence[tuple[int, Sequence[Action]]], first: int) -> Tensor:
+    def walk(
+        self, rows: Sequence[tuple[int, Sequence[Action]]], first: int, tokens: Sequence[int] | None = None
+    ) -> Tensor:
         """Logits (R, P, V) of rows that are BASE below their layer and left of position `first`.
 
-        `rows` are (layer at which the row joins, its actions), sorted by layer. Layer 0 includes the embeddings.
+        `rows` are (layer at which the row joins, its actions), sorted by layer. Layer 0 includes the embeddings. With
+        `tokens`, of which `narrows` must be true, their logits alone: (R, P, tokens).
         """
         starting: list[Action] = []
         inside: list[Action] = []
@@ -170,16 +180,25 @@ class Trunk:
                     continue
                 _, args, kwargs = self.inputs[number]
                 self._clock(run, len(hidden), first)
-                stages = cells.enter([action for action in inside if action.layer == number])
+                acting = [action for action in inside if action.layer == number]
+                stages = cells.enter(acting)
                 if number == self.anatomy.layers - 1:  # nothing after it carries what is not looked at
                     for stage in (BEFORE_NEURONS, AFTER_NEURONS):
                         stages[stage][:, : -self.looked] = False
-                with self._prefixed(number, first), self.spared.sparing(number, stages, first):
+                with self._prefixed(number, first), self.spared.sparing(number, stages, first, acting):
                     output = block.module(hidden, *_cut(args, self.length, first), **self._cut_kwargs(kwargs, first))
                 hidden = output[0] if isinstance(output, tuple) else output
         assert hidden is not None  # every row joins somewhere
         end = End(self.living, self.tuples)
-        return end(hidden[:, -self.looked :], self.length - self.looked, ending, self.prompt_length)
+        return end(hidden[:, -self.looked :], self.length - self.looked, ending, self.prompt_length, tokens)
+
+    def narrows(self, tokens: Sequence[int]) -> bool:
+        """Whether the model's end gives the logits of a few tokens by themselves: seen on BASE."""
+        with suppress(Exception):
+            found = self.walk([(self.anatomy.layers - 1, ())], self.length - self.looked, tokens)[0]
+            wanted = self.base[:, list(tokens)]
+            return found.shape == wanted.shape and self._apart(found, wanted) <= self._loose(wanted)
+        return False
 
     @contextmanager
     def _watched(self, actions: Sequence[Action]) -> Iterator[Pass]:
