@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,9 +32,11 @@ def batches(living: Living, rows: Sequence[Row], length: int) -> Iterator[list[i
         yield [0, *rest[start : start + most - 1]]
 
 
-def divergence(base: Tensor, tweak: Tensor) -> Tensor:
-    """KL(base ‖ tweak) in nats along the last axis, of log-probabilities; what base never says adds nothing."""
-    weight = base.exp()
+def divergence(base: Tensor, tweak: Tensor, weight: Tensor) -> Tensor:
+    """KL(base ‖ tweak) in nats along the last axis, of log-probabilities; what base never says adds nothing.
+
+    `weight` are base's probabilities.
+    """
     found = torch.linalg.vecdot(weight, base - tweak)
     if not bool(torch.isfinite(found).all()):  # 0 · inf somewhere: slower, and right
         found = (weight * (base - tweak).masked_fill(weight == 0, 0.0)).sum(-1)
@@ -79,6 +82,19 @@ def _logits(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: 
         return living.hf(input_ids=batch, use_cache=False).logits
 
 
+class Told(NamedTuple):
+    """BASE at some positions: log-probabilities and probabilities (T, V), and the likeliest token (T, 1)."""
+
+    log_probs: Tensor
+    probs: Tensor
+    top: Tensor
+
+    @classmethod
+    def of(cls, log_probs: Tensor) -> Told:
+        """From log-probabilities."""
+        return cls(log_probs, log_probs.exp(), log_probs.argmax(-1, keepdim=True))
+
+
 class Reading:
     """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position].
 
@@ -110,8 +126,9 @@ class Reading:
     def hear(self, numbers: Sequence[int], log_probs: Sequence[Tensor], following: Sequence[int]) -> None:
         """Each row's log-probabilities (T, V) at the text's next T positions, BASE's first, and what follows these."""
         after = torch.tensor(following, device=self.living.device)
+        base = Told.of(log_probs[0])
         for number, mine in zip(numbers, log_probs, strict=True):
-            self._add(number, log_probs[0], mine, after, self.heard)
+            self._add(number, base, mine, after, self.heard)
         self.heard.append(following[-1])
 
     def read(self, ids: list[int]) -> None:
@@ -127,28 +144,29 @@ class Reading:
             logits = logits_of(self.living, [asked[place] for place in group], ids, len(self.prompt))
             for start in range(0, len(ids), STRETCH):
                 part = slice(start, start + STRETCH)
-                base = logits[0, part].float().log_softmax(-1)  # (T, V)
+                base = Told.of(logits[0, part].float().log_softmax(-1))
                 for at, place in enumerate(group):
                     number = numbers[place]
                     if len(self.entropy[number]) > start:  # BASE is in every group, and is taken once
                         continue
                     row = self.rows[number].bias(logits[at, part].float())
-                    self._add(number, base, base if number == 0 else row.log_softmax(-1), following[part], ids)
+                    mine = base.log_probs if number == 0 else row.log_softmax(-1)
+                    self._add(number, base, mine, following[part], ids)
         first = len(self.prompt) if len(ids) > len(self.prompt) else 1
         for number, row in enumerate(self.rows):
             said = self.nats[number][first - 1 : len(ids) - 1]
             unread = row.prompt is not None and first == 1
             self.perplexity[number] = perplexity(said) if said and not unread else None
 
-    def _add(self, number: int, base: Tensor, mine: Tensor, following: Tensor, ids: Sequence[int]) -> None:
-        """What a row gives at its next T positions of `ids`: log-probabilities (T, V) of BASE and its own."""
+    def _add(self, number: int, base: Told, mine: Tensor, following: Tensor, ids: Sequence[int]) -> None:
+        """What a row gives at its next T positions of `ids`: what BASE does, and its own log-probabilities (T, V)."""
         row, start = self.rows[number], len(self.entropy[number])
         spread = entropy(mine)
         if bool(torch.isnan(spread).any()):
             raise NotANumber(row, ids, len(self.prompt))
         self.entropy[number] += spread.tolist()
-        apart = divergence(base, mine) if number else torch.zeros(len(base))
-        other = base.argmax(-1) != mine.argmax(-1)
+        apart = divergence(base.log_probs, mine, base.probs) if number else torch.zeros(len(mine))
+        other = mine.gather(1, base.top)[:, 0] < mine.amax(-1)
         if row.prompt is not None:  # texts that are not the same cannot be compared
             unlike = max(0, len(self.prompt) - max(1, row.alike) - start)
             apart[:unlike], other[:unlike] = 0.0, False

@@ -360,7 +360,7 @@ def _chunks(
     few rows are slow, and so are many columns before a row's first change.
     """
     sizes = living.anatomy.blocks[0].sizes
-    width = 12 * living.anatomy.width + 5 * sizes.get("F", 4 * living.anatomy.width)
+    width = 14 * living.anatomy.width + 5 * sizes.get("F", 4 * living.anatomy.width)
     total = len(asked.text)
     chunk: list[Entry] = []
     for entry in entries:
