@@ -37,6 +37,7 @@ from .unfinished import Unfinished
 
 ESTIMATE = "estimated from one gradient (attribution patching)"
 BUDGET = 2**28  # bytes that the rows of a chunk may take; more was not faster on a CPU
+FILLED = 2 / 3  # of a budget are rows; the rest is left to the allocator, which cannot always use what was freed
 TOGETHER = 2  # rows of a chunk begin within this fraction of the positions that it has
 Progress = Callable[[int, int], None]  # places done, places in all
 Known = Callable[[int, Sequence[int], Sequence[float]], None]  # case, numbers of its places, their values
@@ -368,7 +369,7 @@ def _chunks(
         columns = total - first if walked else total
         row = 4 * (columns * (width + 2 * sizes.get("H", 0) * total) + 3 * asked.looked * living.anatomy.vocabulary)
         near = not walked or entry[0] - first <= (total - first) // TOGETHER
-        if chunk and (not near or (len(chunk) + 1) * row > budget):
+        if chunk and (not near or (len(chunk) + 1) * row > budget * FILLED):
             yield chunk
             chunk = []
         chunk.append(entry)
