@@ -14,7 +14,7 @@ import pytest
 from invivo.engine.live import Model
 from invivo.journal import Journal
 
-from .test_browser import ARGUMENTS, CHROMIUM, Served
+from .test_browser import CHROMIUM, Served, browser  # noqa: F401 - fixtures
 
 SOURCE = Path(__file__).parents[1] / "page"
 NPM = shutil.which("npm")
@@ -47,16 +47,6 @@ def served(fruitfly: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     found = Served(lambda name: fruitfly, journal)
     yield found
     found.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 def faults(page: Any, axe: Path) -> list[str]:

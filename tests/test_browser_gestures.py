@@ -19,22 +19,22 @@ PROMPT, TWEAK = "Once upon a time there was a", "zero head 1.2 at 3"
 
 
 @pytest.fixture
-def bench(page: Any) -> Any:  # noqa: F811
+def bench(page: Any) -> Any:
     """The page with a small comparison written down, no lesson."""
     opened(page, PROMPT, TWEAK, tokens=6)
     return page
 
 
-def run(page: Any) -> None:  # noqa: F811
+def run(page: Any) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
     ran(page)
 
 
-def texts(page: Any) -> list[str]:  # noqa: F811
+def texts(page: Any) -> list[str]:
     return page.locator(".next tbody tr").all_inner_texts()
 
 
-def test_a_token_is_looked_at_pinned_and_let_go(bench: Any, fruitfly: Model) -> None:  # noqa: F811
+def test_a_token_is_looked_at_pinned_and_let_go(bench: Any, fruitfly: Model) -> None:
     run(bench)
     before = texts(bench)
     token = bench.locator("[data-token='0,4']")
@@ -137,7 +137,7 @@ def test_a_large_grid_is_one_canvas_with_one_focus(bench: Any) -> None:
     expect(bench.get_by_role("button", name="as a picture")).to_be_visible()
 
 
-def test_a_lesson_guesses_runs_checks_and_counts(page: Any) -> None:  # noqa: F811
+def test_a_lesson_guesses_runs_checks_and_counts(page: Any) -> None:
     page.set_default_timeout(120_000)
     page.get_by_role("radio", name="Learn").click()
     page.get_by_role("button", name="12 ").click()
@@ -168,7 +168,7 @@ def test_an_effect_is_set_beside_random_places(bench: Any) -> None:
     assert "of 20 random" in bench.locator(".margin .verdict").inner_text()
 
 
-def test_a_run_is_copied_in_every_form(bench: Any, served: Any) -> None:  # noqa: F811
+def test_a_run_is_copied_in_every_form(bench: Any, served: Any) -> None:
     bench.context.grant_permissions(["clipboard-read", "clipboard-write"])
     run(bench)
     starts = {
@@ -187,7 +187,7 @@ def test_a_run_is_copied_in_every_form(bench: Any, served: Any) -> None:  # noqa
         expect(bench.locator(".copy [role=status]")).to_have_text("")
 
 
-def test_keys_are_listed_and_depths_are_chosen_by_arrows(page: Any) -> None:  # noqa: F811
+def test_keys_are_listed_and_depths_are_chosen_by_arrows(page: Any) -> None:
     page.locator("h1").click()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("a figure as a table")
@@ -208,7 +208,7 @@ def test_keys_are_listed_and_depths_are_chosen_by_arrows(page: Any) -> None:  # 
 
 
 @pytest.mark.parametrize("width", [1440, 800, 650, 360])
-def test_nothing_runs_out_of_a_narrow_or_enlarged_page(page: Any, width: int) -> None:  # noqa: F811
+def test_nothing_runs_out_of_a_narrow_or_enlarged_page(page: Any, width: int) -> None:
     """A window of 1,300 at 200 % has the room of 650."""
     page.set_viewport_size({"width": width, "height": 800})
     for depth in ("Learn", "Lab", "Bench"):
@@ -216,7 +216,7 @@ def test_nothing_runs_out_of_a_narrow_or_enlarged_page(page: Any, width: int) ->
         assert page.evaluate("document.documentElement.scrollWidth") <= width, depth
 
 
-def test_paper_and_quiet(page: Any) -> None:  # noqa: F811
+def test_paper_and_quiet(page: Any) -> None:
     assert page.locator(".run").evaluate("e => getComputedStyle(e).transitionDuration") == "0s"
     page.emulate_media(media="print", color_scheme="dark")
     for gone in ("header", ".guide", ".doors", ".run"):

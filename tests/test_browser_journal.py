@@ -13,18 +13,11 @@ from playwright.sync_api import expect
 from invivo.engine.live import Model
 from invivo.journal import Journal
 
-from .test_browser import ARGUMENTS, CHROMIUM, Served, ran
+from .test_browser import CHROMIUM, Served, browser, fruitfly, ran  # noqa: F401 - fixtures
 from .test_scale import contrast
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt install chromium")
 TAKEAWAYS = ("A fox <b>stays</b> a fox.", "The king forgets.", "Noise ends the story.")
-
-
-@pytest.fixture(scope="module")
-def fruitfly() -> Model:
-    import invivo
-
-    return invivo.load()
 
 
 @pytest.fixture
@@ -44,16 +37,6 @@ def served(fruitfly: Model, kept: Journal) -> Iterator[Served]:
     found = Served(lambda name: fruitfly, kept.path)
     yield found
     found.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -207,7 +190,9 @@ def test_in_the_dark_nothing_recedes_and_every_cell_reads(browser: Any, served: 
         return "#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", colour)[:3])
 
     for scheme in ("light", "dark"):
-        context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
+        # without motion: a colour on its way is nobody's
+        size, still = {"width": 1300, "height": 900}, "reduce"
+        context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion=still)
         page = context.new_page()
         page.goto(served.address)
         page.get_by_text("fruitfly: 6 layers of 8 heads").wait_for()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from playwright.sync_api import TimeoutError as TooLate
 from playwright.sync_api import expect
 
 from invivo.engine.live import Model
@@ -17,19 +19,19 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt 
 PROMPT = "Once upon a time there was a"
 
 
-def write(page: Any, prompt: str = PROMPT, tokens: int = 5) -> None:  # noqa: F811
+def write(page: Any, prompt: str = PROMPT, tokens: int = 5) -> None:
     opened(page, prompt, "zero head 1.1", tokens)
 
 
-def run(page: Any) -> None:  # noqa: F811
+def run(page: Any) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
 
 
-def state(page: Any) -> dict[str, Any]:  # noqa: F811
+def state(page: Any) -> dict[str, Any]:
     return page.request.get(page.url.partition("#")[0] + "api/state").json()
 
 
-def test_two_tabs_wait_for_each_other(page: Any, served: Any) -> None:  # noqa: F811
+def test_two_tabs_wait_for_each_other(page: Any, served: Any) -> None:
     other = page.context.new_page()
     other.goto(served.address)
     other.get_by_text("fruitfly: 6 layers").wait_for()
@@ -39,7 +41,8 @@ def test_two_tabs_wait_for_each_other(page: Any, served: Any) -> None:  # noqa: 
     page.locator(".token").nth(4).wait_for()
     run(other)
     expect(other.get_by_text("one run comes before")).to_be_visible()
-    page.get_by_role("button", name="Stop").first.click()
+    with suppress(TooLate):  # where it has ended by itself
+        page.get_by_role("button", name="Stop").first.click(timeout=5_000)
     ran(other)
     assert len(other.locator(".strip.base .token").all()) <= 5
     page.get_by_label("New tokens").fill("5")
@@ -49,7 +52,7 @@ def test_two_tabs_wait_for_each_other(page: Any, served: Any) -> None:  # noqa: 
     other.close()
 
 
-def test_a_reload_in_the_middle_loses_nothing_that_was_written(page: Any) -> None:  # noqa: F811
+def test_a_reload_in_the_middle_loses_nothing_that_was_written(page: Any) -> None:
     write(page, tokens=300)
     run(page)
     page.locator(".token").nth(8).wait_for()
@@ -67,7 +70,7 @@ def test_a_reload_in_the_middle_loses_nothing_that_was_written(page: Any) -> Non
     ran(page)
 
 
-def test_the_way_back_shows_what_was_seen(page: Any) -> None:  # noqa: F811
+def test_the_way_back_shows_what_was_seen(page: Any) -> None:
     seen = []
     write(page)
     for prompt in ("One day a fox", "The king said"):
@@ -93,7 +96,7 @@ def test_the_way_back_shows_what_was_seen(page: Any) -> None:  # noqa: F811
         "{{7*7}} ${x} `code` \\u0041 %s",
     ],
 )
-def test_a_hostile_prompt_is_text(page: Any, prompt: str) -> None:  # noqa: F811
+def test_a_hostile_prompt_is_text(page: Any, prompt: str) -> None:
     write(page, prompt)
     run(page)
     ran(page)
@@ -110,7 +113,7 @@ def test_a_hostile_prompt_is_text(page: Any, prompt: str) -> None:  # noqa: F811
         expect(page.get_by_role("tabpanel").get_by_role("alert")).to_have_count(0)
 
 
-def test_a_prompt_of_ten_thousand_characters_is_refused_at_its_field(page: Any) -> None:  # noqa: F811
+def test_a_prompt_of_ten_thousand_characters_is_refused_at_its_field(page: Any) -> None:
     write(page, "word " * 2000)
     run(page)
     expect(page.get_by_role("alert")).to_contain_text("tokens")
@@ -134,8 +137,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("label", "value", "fields"), REFUSED)
 def test_a_refusal_stands_at_its_field_in_the_command_lines_words(
-    page: Any,  # noqa: F811
-    fruitfly: Model,  # noqa: F811
+    page: Any,
+    fruitfly: Model,
     label: str,
     value: str,
     fields: dict[str, Any],

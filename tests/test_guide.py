@@ -25,7 +25,7 @@ def keep(lab: str | None, kind: str, takeaway: str = "") -> None:
     Journal().keep(samples.comparison(), lab=lab, takeaway=takeaway, kind=kind)
 
 
-def told(invoke: Any, *words: str) -> dict[str, Any]:  # noqa: F811
+def told(invoke: Any, *words: str) -> dict[str, Any]:
     code, out, _ = invoke("guide", *words, "--json")
     assert code == 0
     return json.loads(out)
@@ -35,7 +35,7 @@ def done(data: dict[str, Any]) -> list[str]:
     return [lab["name"] for section in data["sections"] for lab in section["labs"] if lab["done"]]
 
 
-def test_it_begins_at_the_first_lab(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_it_begins_at_the_first_lab(fake: Fake, invoke: Any) -> None:
     data = told(invoke)
     assert [section["number"] for section in data["sections"]] == list(range(12))
     assert done(data) == []
@@ -50,7 +50,7 @@ def test_it_begins_at_the_first_lab(fake: Fake, invoke: Any) -> None:  # noqa: F
     assert fake.loads == 0
 
 
-def test_the_journal_remembers_whole_runs_of_labs_only(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_the_journal_remembers_whole_runs_of_labs_only(fake: Fake, invoke: Any) -> None:
     keep(LABS[0], "quickstart", "quick")
     keep(LABS[1], "cut short", "half")
     keep(None, "compare", "own question")
@@ -70,7 +70,7 @@ def test_the_journal_remembers_whole_runs_of_labs_only(fake: Fake, invoke: Any) 
     assert "second" not in out
 
 
-def test_the_commands_keep_their_runs_as_the_guide_counts_them(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_the_commands_keep_their_runs_as_the_guide_counts_them(fake: Fake, invoke: Any) -> None:
     assert invoke("quickstart", "--out", "post")[0] == 0
     assert {entry.kind for entry in Journal().list()} == {"quickstart"}
     fake.stops = {QUICKSTART[0]}
@@ -81,7 +81,7 @@ def test_the_commands_keep_their_runs_as_the_guide_counts_them(fake: Fake, invok
     assert done(told(invoke)) == [lab_named(QUICKSTART[0]).full_name]
 
 
-def test_next_walks_through_all_of_it(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_next_walks_through_all_of_it(fake: Fake, invoke: Any) -> None:
     def walk(labs: list[Lab], before: int) -> None:
         for number, lab in enumerate(labs, before + 1):
             code, out, _ = invoke("guide", "next")
@@ -115,7 +115,7 @@ def test_next_walks_through_all_of_it(fake: Fake, invoke: Any) -> None:  # noqa:
     assert len(fake.asked) == asked
 
 
-def test_one_cut_short_is_next_again(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_one_cut_short_is_next_again(fake: Fake, invoke: Any) -> None:
     fake.stops = {all_labs()[0].label}
     code, out, _ = invoke("guide", "next")
     assert code == 130
@@ -124,7 +124,7 @@ def test_one_cut_short_is_next_again(fake: Fake, invoke: Any) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.full_name)
-def test_a_section_is_shown_with_its_labs(lab: Lab, fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_a_section_is_shown_with_its_labs(lab: Lab, fake: Fake, invoke: Any) -> None:
     keep(lab.full_name, "lab", "what I saw")
     code, out, _ = invoke("guide", str(lab.section))
     assert code == 0
@@ -136,7 +136,7 @@ def test_a_section_is_shown_with_its_labs(lab: Lab, fake: Fake, invoke: Any) -> 
     assert fake.loads == 0
 
 
-def test_the_last_section_shows_every_door_to_one_experiment(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_the_last_section_shows_every_door_to_one_experiment(fake: Fake, invoke: Any) -> None:
     whole = guiding.example({})
     assert whole.decoding.temperature == 0.8
     assert whole.seed == 7
@@ -163,7 +163,7 @@ def test_two_doors_that_differ_are_told() -> None:
     assert "the numbers differ" in guiding.verdict(one, two)
 
 
-def test_there_is_no_other_section(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_there_is_no_other_section(fake: Fake, invoke: Any) -> None:
     for word in ("12", "-1", "nxt", "1.5"):
         code, out, err = invoke("guide", "--", word)
         assert (code, out) == (2, "")

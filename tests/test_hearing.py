@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from invivo.engine import reading
+from invivo.engine.compare import Interrupted
 from invivo.engine.live import Model
 from invivo.engine.reading import Reading
 from invivo.experiment import Comparison
@@ -129,6 +131,33 @@ def test_little_memory_and_exact_read(gpt2: Model, monkeypatch: pytest.MonkeyPat
         agree(heard, read)
         assert any(columns > len(heard.prompt_ids) for _, columns in seen)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])
+def test_ctrl_c_while_a_row_is_heard(gpt2: Model, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a row's numbers, also of the last ones: what is kept is whole."""
+    real, asked = reading.divergence, [0]
+
+    def stopping(*rest: Any) -> Any:
+        asked[0] += 1
+        if asked[0] == at:
+            raise KeyboardInterrupt
+        return real(*rest)
+
+    monkeypatch.setattr(reading, "divergence", stopping)
+    try:
+        kept = gpt2.compare(PROMPT, "zero head 1.2", max_new_tokens=8)
+    except Interrupted as stop:
+        kept = stop.kept
+    except KeyboardInterrupt:
+        assert at == 1  # nothing had been said
+        return
+    length = len(kept.prompt_ids) + len(kept.base.ids)
+    (tweak,) = kept.tweaks
+    assert {len(x) for x in (tweak.kl_nats, tweak.entropy_nats, tweak.top_changed)} == {length}
+    assert len(kept.base.entropy_nats) == length
+    monkeypatch.undo()
+    assert gpt2.run(kept.recipe).tweaks[0].kl_nats == pytest.approx(tweak.kl_nats, abs=1e-6)
 
 
 def test_who_never_parts_is_base_to_the_bit(gpt2: Model) -> None:

@@ -176,7 +176,7 @@ def test_a_taller_stack_for_more_layers(model: Model) -> None:
     own = Experiment.of({"prompt": "the cat", "tweaks": ["zero head 0.0"]})
     step = lab.steps[0].recipe(own)
     assert isinstance(step, Experiment)
-    assert str(step.tweaks[0]) == "steer L4.resid_post with lab20_L4 by 1.5"
+    assert str(step.tweaks[0]) == "steer L4.resid_post with lab20_L4 by 1.2"
 
 
 def test_the_search_lowers_what_it_says_it_lowers() -> None:

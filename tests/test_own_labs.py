@@ -71,7 +71,7 @@ def test_a_copy_as_data_is_the_lab(lab: Lab, tmp_path: Path) -> None:
     assert copy.takeaway is lab.takeaway
 
 
-def test_copy_writes_a_file_once(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_copy_writes_a_file_once(fake: Fake, invoke: Any) -> None:
     code, _, err = invoke("copy", "02")
     assert code == 0
     assert "wrote my_head_ablation.py; change it, then: invivo run my_head_ablation.py" in err
@@ -253,7 +253,7 @@ def test_a_mistake_in_python_is_told_with_its_line(before: str, after: str, told
         lab_from(written(tmp_path, PYTHON.replace(before, after), "mine.py"))
 
 
-def test_a_mistake_that_shows_while_it_runs_is_told_with_its_line(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_a_mistake_that_shows_while_it_runs_is_told_with_its_line(fake: Fake, invoke: Any) -> None:
     for before, after in (("lambda c: True", "lambda c: c.nothing"), ("doing(c.tweaks[0])", "doing(c.tweaks[7])")):
         text = PYTHON.replace(before, after)
         Path("mine.py").write_text(text)
@@ -276,7 +276,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
     return own.folder()
 
 
-def test_a_list_shows_own_labs_and_executes_none(folder: Path, fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_a_list_shows_own_labs_and_executes_none(folder: Path, fake: Fake, invoke: Any) -> None:
     mark = f"from pathlib import Path\nPath({str(folder / 'ran')!r}).touch()\n"
     written(folder, mark + PYTHON, "counting.py")
     written(folder, YAML, "more-numbers.yaml")
@@ -311,13 +311,13 @@ def test_a_list_shows_own_labs_and_executes_none(folder: Path, fake: Fake, invok
         find("countin")
 
 
-def test_without_a_folder_there_are_none(invoke: Any) -> None:  # noqa: F811
+def test_without_a_folder_there_are_none(invoke: Any) -> None:
     assert own_labs() == ()
     assert json.loads(invoke("labs", "--json")[1])["own"] == []
     assert "Your own" not in invoke("labs")[1]
 
 
-def test_a_file_that_is_called_as_a_lab_must_be_meant(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_a_file_that_is_called_as_a_lab_must_be_meant(fake: Fake, invoke: Any) -> None:
     Path("02_head_ablation.py").write_text(PYTHON)
     code, _, err = invoke("run", "02_head_ablation.py")
     assert code == 2
@@ -327,7 +327,7 @@ def test_a_file_that_is_called_as_a_lab_must_be_meant(fake: Fake, invoke: Any) -
     assert find("02_head_ablation.py") is lab_named("02")
 
 
-def test_a_config_may_speak_of_an_own_lab(folder: Path, fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_a_config_may_speak_of_an_own_lab(folder: Path, fake: Fake, invoke: Any) -> None:
     written(folder, PYTHON, "counting.py")
     Path("config.yaml").write_text("labs:\n  counting:\n    prompt: Yo\n")
     assert invoke("run", "counting", "--no-journal")[0] == 0
@@ -336,7 +336,7 @@ def test_a_config_may_speak_of_an_own_lab(folder: Path, fake: Fake, invoke: Any)
     assert invoke("run", "counting")[0] == 2
 
 
-def test_an_own_lab_is_kept_and_reported_under_its_name(fake: Fake, invoke: Any) -> None:  # noqa: F811
+def test_an_own_lab_is_kept_and_reported_under_its_name(fake: Fake, invoke: Any) -> None:
     Path("mine.yaml").write_text(YAML)
     code, out, _ = invoke("run", "mine.yaml", "--out", "r")
     assert code == 0

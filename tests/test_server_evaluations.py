@@ -30,4 +30,7 @@ def test_the_page_leaves_evaluations_to_the_command_line(tmp_path: Path) -> None
             assert answer.status_code == 422
             assert f"invivo journal show {kept.id}" in answer.json()["hint"]
         assert client.get("/api/post").status_code == 200
-    assert [entry.id for entry in journal.list()] == [kept.id, first.id]
+        assert [entry.id for entry in journal.list()] == [kept.id, first.id]
+        journal.remove(kept.id)
+        assert client.post(f"/api/journal/{kept.id}/restore").status_code == 422
+    assert [entry.id for entry in journal.list()] == [first.id]

@@ -26,7 +26,7 @@ HEAT = {
 }
 
 
-def test_a_text_is_looked_along(client: TestClient, model: Model) -> None:  # noqa: F811
+def test_a_text_is_looked_along(client: TestClient, model: Model) -> None:
     done = told(client, "compare", recipe(model))[-1]["result"]
     asked = {"recipe": done["recipe"], "ids": done["base"]["ids"], "row": 0}
     tables = client.post("/api/along", json=asked).json()["tables"]
@@ -37,7 +37,7 @@ def test_a_text_is_looked_along(client: TestClient, model: Model) -> None:  # no
 
 
 @pytest.mark.parametrize("change", [{"row": 7}, {"ids": [10**9]}, {"ids": [1] * 300}, {"recipe": {"prompt": ""}}])
-def test_what_cannot_be_looked_at_is_refused(client: TestClient, model: Model, change: dict[str, Any]) -> None:  # noqa: F811
+def test_what_cannot_be_looked_at_is_refused(client: TestClient, model: Model, change: dict[str, Any]) -> None:
     asked = {"recipe": recipe(model), "ids": [1, 2], "row": 0} | change
     answer = client.post("/api/along", json=asked)
     assert answer.status_code == 422
@@ -45,7 +45,7 @@ def test_what_cannot_be_looked_at_is_refused(client: TestClient, model: Model, c
 
 
 @pytest.mark.parametrize(("ending", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("csv", b"layer")])
-def test_a_picture_becomes_a_file(client: TestClient, ending: str, start: bytes) -> None:  # noqa: F811
+def test_a_picture_becomes_a_file(client: TestClient, ending: str, start: bytes) -> None:
     answer = client.post("/api/figure", json={"picture": HEAT, "format": ending})
     assert answer.status_code == 200
     assert answer.content.startswith(start)
@@ -61,11 +61,11 @@ def test_a_picture_becomes_a_file(client: TestClient, ending: str, start: bytes)
         {"rows": ["r"] * 300, "columns": ["c"] * 300, "values": [[0] * 300] * 300},
     ],
 )
-def test_a_picture_that_is_none_is_refused(client: TestClient, change: dict[str, Any]) -> None:  # noqa: F811
+def test_a_picture_that_is_none_is_refused(client: TestClient, change: dict[str, Any]) -> None:
     assert client.post("/api/figure", json={"picture": HEAT | change}).status_code == 422
 
 
-def test_a_run_becomes_html(client: TestClient, model: Model) -> None:  # noqa: F811
+def test_a_run_becomes_html(client: TestClient, model: Model) -> None:
     with client.stream("POST", "/api/compare", json=recipe(model, prompt="<i>the cat</i>")) as answer:
         run, _ = answer.headers["x-run"], list(answer.iter_lines())
     made = client.post("/api/html", json={"run": run})
@@ -88,8 +88,8 @@ def test_a_run_becomes_html(client: TestClient, model: Model) -> None:  # noqa: 
     ],
 )
 def test_what_only_the_model_refuses_stands_at_its_field(
-    client: TestClient,  # noqa: F811
-    model: Model,  # noqa: F811
+    client: TestClient,
+    model: Model,
     change: dict[str, Any],
     field: str,
 ) -> None:
@@ -98,7 +98,7 @@ def test_what_only_the_model_refuses_stands_at_its_field(
     assert failed["field"] == field, failed
 
 
-def test_a_lab_tells_its_comparison_before_its_steps(client: TestClient, model: Model) -> None:  # noqa: F811
+def test_a_lab_tells_its_comparison_before_its_steps(client: TestClient, model: Model) -> None:
     events = told(client, "labs/02/run", recipe(model))
     names = [event["event"] for event in events]
     first, last = events[names.index("compared")], events[-1]
@@ -108,5 +108,5 @@ def test_a_lab_tells_its_comparison_before_its_steps(client: TestClient, model: 
     assert first["result"]["steps"] == []
 
 
-def test_words_that_name_no_field_stay_without(model: Model) -> None:  # noqa: F811
+def test_words_that_name_no_field_stay_without(model: Model) -> None:
     assert meant(model.experiment(PROMPT, TWEAK), "the disk is full") is None

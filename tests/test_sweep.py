@@ -494,3 +494,14 @@ def test_an_estimate_is_exact_behind_the_last_norm_and_wrong_in_front_of_it(mode
     assert checked.checked is not None
     assert checked.checked > 1e-4
     assert "gradient" in checked.path
+
+
+def test_an_mlp_that_gives_or_takes_more_than_one_tensor_is_no_layer() -> None:
+    anatomy = tiny.model("gpt2").living.anatomy
+    x = torch.zeros(1, 4, 32)
+    for args, output, kept in (((x,), x, True), ((x,), (x, None), False), ((x, x), x, False), ((x,), x[0], False)):
+        spares = spared.Spared(anatomy)
+        mlp = spares.mlps[0]
+        assert mlp is not None
+        spares._keeper(anatomy.blocks[0], 4, {id(anatomy.blocks[0].attention)})(mlp, args, output)
+        assert (mlp in spares.outputs, mlp in spares.dropped) == (kept, not kept)

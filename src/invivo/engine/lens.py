@@ -174,7 +174,8 @@ def spread(logits: Tensor) -> tuple[Tensor, Tensor]:
         log_probs = logits.log_softmax(-1)
         return log_probs, log_probs.exp()
     probs = logits.softmax(-1)
-    return logits - (logits.amax(-1, keepdim=True) - probs.amax(-1, keepdim=True).log()), probs
+    log_probs = logits - logits.amax(-1, keepdim=True)  # first: what is small must not be rounded as what is large
+    return log_probs.add_(probs.amax(-1, keepdim=True).log()), probs
 
 
 def crossed_entropy(probs: Tensor, log_probs: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class Reading:
     def can_hear(self, numbers: Sequence[int]) -> bool:
         """Whether rows that run together can be heard while they speak: BASE among them, one prompt, a text each."""
         rows = [self.rows[n] for n in numbers]
-        size = len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4
+        size = 3 * len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4  # logits, and what is made of them
         return (
             numbers[0] == 0
             and size <= LOGIT_BYTES
@@ -133,7 +133,7 @@ class Reading:
 
     def read(self, ids: list[int]) -> None:
         """Let every row that was not heard on all of `ids`, which begins with the prompt, read it now."""
-        missing = [n for n, known in enumerate(self.entropy) if len(known) != len(ids)]
+        missing = [n for n, known in enumerate(self.nats) if len(known) != len(ids)]
         for number in missing:
             for known in (self.entropy, self.kl, self.top_changed, self.nats):
                 known[number].clear()
@@ -147,7 +147,7 @@ class Reading:
                 base = Told.of(logits[0, part].float().log_softmax(-1))
                 for at, place in enumerate(group):
                     number = numbers[place]
-                    if len(self.entropy[number]) > start:  # BASE is in every group, and is taken once
+                    if len(self.nats[number]) > start:  # BASE is in every group, and is taken once
                         continue
                     row = self.rows[number].bias(logits[at, part].float())
                     mine = base.log_probs if number == 0 else row.log_softmax(-1)
@@ -160,19 +160,20 @@ class Reading:
 
     def _add(self, number: int, base: Told, mine: Tensor, following: Tensor, ids: Sequence[int]) -> None:
         """What a row gives at its next T positions of `ids`: what BASE does, and its own log-probabilities (T, V)."""
-        row, start = self.rows[number], len(self.entropy[number])
+        row, start = self.rows[number], len(self.nats[number])
         spread = entropy(mine)
         if bool(torch.isnan(spread).any()):
             raise NotANumber(row, ids, len(self.prompt))
-        self.entropy[number] += spread.tolist()
         apart = divergence(base.log_probs, mine, base.probs) if number else torch.zeros(len(mine))
         other = mine.gather(1, base.top)[:, 0] < mine.amax(-1)
         if row.prompt is not None:  # texts that are not the same cannot be compared
             unlike = max(0, len(self.prompt) - max(1, row.alike) - start)
             apart[:unlike], other[:unlike] = 0.0, False
+        nats = mine.gather(1, following[:, None])[:, 0]
+        self.entropy[number] += spread.tolist()
         self.kl[number] += apart.tolist()
         self.top_changed[number] += other.tolist()
-        self.nats[number] += mine.gather(1, following[:, None])[:, 0].tolist()
+        self.nats[number] += nats.tolist()  # last: its length tells how far the row has come
         if start < len(self.prompt) <= start + len(mine):
             self.next[number] = mine[len(self.prompt) - 1 - start].clone()
 

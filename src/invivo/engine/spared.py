@@ -60,14 +60,19 @@ class Spared:
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             after = id(block.attention) in attended
-            fits = args and args[0].ndim == 3 and args[0].shape[:2] == (1, length) and (after or module in own)
+            cells = (*args, output)  # what goes in and what comes out, one vector a position
+            fits = len(args) == 1 and all(isinstance(x, Tensor) and x.ndim == 3 for x in cells)
+            fits = fits and all(x.shape[:2] == (1, length) for x in cells) and (after or module in own)
             if module in self.dropped or module in self.outputs or not fits:
                 self.dropped.add(module)
                 self.outputs.pop(module, None)
                 return
             neurons = module is down or (down is not None and down in self.outputs and module not in self.mlps)
             self.stages[module] = AFTER_NEURONS if neurons else BEFORE_NEURONS if after else BEFORE_ATTENTION
-            self.bytes += output.numel() * output.element_size()
+            if all(
+                output.data_ptr() != known.data_ptr() for known in self.outputs.values()
+            ):  # an MLP gives its layer's
+                self.bytes += output.numel() * output.element_size()
             if self.bytes <= MOST_KEPT:
                 self.outputs[module] = output
 

@@ -1,8 +1,9 @@
 """Figures that were computed beforehand, tied to the code that made them.
 
-An exhibit whose figures take minutes keeps them as JSON beside its file: the settings they were asked with, a digest of
-every definition that decides them, versions, seconds, and the figures. A test holds the digests against the source of
-today, so no figure outlives its code unseen. `store` is how the files are written:
+An exhibit whose figures take minutes keeps them as JSON beside its file: the settings they were asked with, a digest
+of every definition that decides them, versions, seconds, and the figures. A test holds the digests against the source
+of today. Seen is what a definition names in `invivo.engine`; what it reaches through an instance is not. `store` is
+how the files are written:
 
     python -m invivo.engine.stored scaling            computes the figures anew
     python -m invivo.engine.stored scaling --stamp    keeps them: for a change of code that can change no figure

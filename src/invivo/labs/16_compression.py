@@ -211,8 +211,8 @@ LAB = Lab(
                     holds=near,
                 ),
                 Claim(
-                    text="All eight passages become more surprising at 4 bits.",
-                    holds=lambda x: x.numbers["row_worse_int4"] == x.numbers["texts"],
+                    text="At least seven of the eight passages become more surprising at 4 bits.",
+                    holds=lambda x: x.numbers["row_worse_int4"] >= x.numbers["texts"] - 1,
                 ),
             ),
         ),

@@ -97,7 +97,7 @@ LAB = Lab(
             "decoding": {"max_new_tokens": 12},
         }
     ),
-    numbers=("target_probability", "logit_diff", "kl_next", "parted"),
+    numbers=("target_probability", "logit_diff", "kl_next"),
     pictures=("next_tokens",),
     look_for=(
         "The right name is as good as certain in both rows. The logit difference shows that something went: how far is "

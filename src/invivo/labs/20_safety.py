@@ -15,7 +15,7 @@ from ..experiment.requests import MADE, REFUSAL, ask
 from ..tweaks import Stack
 from .words import doing, is_base, likeliest, measure, moving, parting, row, said, turn
 
-LAYERS, ADDED = 6, 1.5
+LAYERS, ADDED = 6, 1.2
 NAME = "lab20_L*"
 OUT = " + ".join(f"project lab20_L{n} out of L{n}.resid_post" for n in range(LAYERS))
 NONE = "steer L0.resid_post with lab20_L0 by 0"

@@ -81,10 +81,10 @@ def evaluate(
         talk.data(result.to_json())
     else:
         talk.show(result.document())
+    if out is not None:  # first: it took minutes, and a journal may be locked
+        _write(out, result)
     if not no_journal:
         keep(result, takeaway, kind=EVAL)
-    if out is not None:
-        _write(out, result)
 
 
 def _stacks(lines: list[str]) -> list[str]:

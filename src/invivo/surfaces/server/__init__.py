@@ -24,7 +24,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from ... import __version__
-from ...errors import BadText, InvivoError, OutOfRange
+from ...errors import BadText, InvivoError, OutOfRange, Refused
 from ...experiment import Comparison, Experiment, LabResult, Recipe
 from ...journal import Journal, write_post
 from ...labs import lab_named
@@ -205,7 +205,12 @@ def application(
     @api.post("/journal/{entry}/restore")
     async def restore(entry: str) -> Card:
         """Bring a run back."""
-        return Card.made(notes.restore(entry))
+        found = notes.restore(entry)
+        try:
+            return Card.made(found)
+        except Refused:  # no comparison: it was not the page that removed it
+            notes.remove(entry)
+            raise
 
     @api.post("/journal/{entry}/move")
     async def move(entry: str, to: Place) -> Card:
