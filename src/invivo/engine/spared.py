@@ -69,9 +69,8 @@ class Spared:
                 return
             neurons = module is down or (down is not None and down in self.outputs and module not in self.mlps)
             self.stages[module] = AFTER_NEURONS if neurons else BEFORE_NEURONS if after else BEFORE_ATTENTION
-            if all(
-                output.data_ptr() != known.data_ptr() for known in self.outputs.values()
-            ):  # an MLP gives its layer's
+            # An MLP gives its last layer's output, which is counted once.
+            if all(output.data_ptr() != known.data_ptr() for known in self.outputs.values()):
                 self.bytes += output.numel() * output.element_size()
             if self.bytes <= MOST_KEPT:
                 self.outputs[module] = output

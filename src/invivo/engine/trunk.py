@@ -136,16 +136,8 @@ class Trunk:
             found = self.walk([(0, rows[0].actions), (layer, rows[1].actions)], first)
         except Exception as error:
             return f"its blocks cannot be called by themselves ({type(error).__name__}: {error})"
-        apart = self._apart(found, whole)
-        return None if apart <= self._loose(whole) else f"walking its blocks is off by {apart:.1e}"
-
-    def _apart(self, found: Tensor, wanted: Tensor) -> float:
-        """Largest difference of logits, in BASE's largest one."""
-        return float((found - wanted).abs().max() / self.base.abs().max().clamp(min=1.0))
-
-    def _loose(self, logits: Tensor) -> float:
-        """The difference that is rounding."""
-        return TOLERANCE if logits.dtype in (torch.float32, torch.float64) else 5e-2
+        apart = _apart(found, whole, whole)
+        return None if apart <= _loose(whole) else f"walking its blocks is off by {apart:.1e}"
 
     @torch.no_grad()
     def walk(
@@ -197,7 +189,7 @@ class Trunk:
         with suppress(Exception):
             found = self.walk([(self.anatomy.layers - 1, ())], self.length - self.looked, tokens)[0]
             wanted = self.base[:, list(tokens)]
-            return found.shape == wanted.shape and self._apart(found, wanted) <= self._loose(wanted)
+            return found.shape == wanted.shape and _apart(found, wanted, self.base) <= _loose(wanted)
         return False
 
     @contextmanager
@@ -243,6 +235,16 @@ class Trunk:
             finally:
                 handle.remove()
         return found[0][:, first:]
+
+
+def _apart(found: Tensor, wanted: Tensor, logits: Tensor) -> float:
+    """Largest difference, in the largest of `logits`."""
+    return float((found - wanted).abs().max() / logits.abs().max().clamp(min=1.0))
+
+
+def _loose(logits: Tensor) -> float:
+    """The difference that is rounding."""
+    return TOLERANCE if logits.dtype in (torch.float32, torch.float64) else 5e-2
 
 
 def joins(living: Living, row: Row) -> int:
