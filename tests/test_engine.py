@@ -334,6 +334,26 @@ def test_packed_layers_agree_with_stock_ones(gpt2):
     assert (changed - stock).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("shape", [(256,), (1, 256), (1, 1, 256), (2, 1, 256), (3, 1, 256), (4, 256), (0, 256)])
+def test_few_vectors_are_filled_up(shape, monkeypatch):
+    """What is filled in is seen by nobody; on this processor or another."""
+    if not packed.available():
+        pytest.skip("this torch has no packed operators; the stock layers run instead")
+    monkeypatch.setattr(packed, "FEW", 4)
+    monkeypatch.setattr(packed, "LARGE", 1)
+    filled = []
+    real = torch.nn.functional.pad
+    monkeypatch.setattr(torch.nn.functional, "pad", lambda *given: filled.append(given) or real(*given))
+    wide = torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.Linear(512, 256, bias=False))
+    x = torch.randn(shape)
+    with torch.no_grad():
+        stock = wide(x)
+        with packed.packed(wide):
+            found = wide(x)
+    torch.testing.assert_close(found, stock, rtol=0, atol=1e-5)
+    assert len(filled) == (2 if 0 < x.numel() < 4 * 256 else 0)
+
+
 def test_the_fast_path_says_the_same_text(monkeypatch):
     """A model wide enough that layers are packed: same greedy text, logits within 1e-5 of stock."""
     from transformers import AutoModelForCausalLM, GPT2Config

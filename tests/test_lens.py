@@ -91,28 +91,6 @@ def test_the_last_layer_is_the_output_to_the_last_bit(model: Model, monkeypatch:
     assert torch.equal(torch.tensor(found.base.probabilities[-1]), log_probs.topk(5).values.exp())
 
 
-def test_log_probabilities_by_way_of_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fast way and its slow twin: flat, peaked, shifted, and with tokens that are never said."""
-    logits = torch.randn(6, 5_000, generator=torch.Generator().manual_seed(0))
-    logits[1] *= 40
-    logits[2] += 900
-    logits[3, ::3] = -torch.inf
-    logits[4] = 7.0
-    logits[5, 17] = 300
-    fast, probs = lenses.spread(logits)
-    monkeypatch.setenv("INVIVO_EXACT", "1")
-    slow, _ = lenses.spread(logits)
-    assert not torch.equal(fast, slow)
-    torch.testing.assert_close(fast, slow, rtol=1e-6, atol=3e-6)
-    torch.testing.assert_close(probs, logits.double().softmax(-1).float(), rtol=1e-4, atol=1e-9)
-
-
-def test_large_logits_keep_their_small_differences() -> None:
-    logits = torch.randn(8, 2_000, generator=torch.Generator().manual_seed(1)) + 10_000
-    fast, _ = lenses.spread(logits)
-    torch.testing.assert_close(fast, logits.double().log_softmax(-1).float(), rtol=0, atol=5e-6)
-
-
 def test_chunks_of_any_size_give_one_answer(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     line = "zero head 1.2 + zero final_norm dims 0:9 at 3:"  # the second one acts where chunks are
     whole = model.lens(PROMPT, line, target="a")
@@ -136,17 +114,6 @@ def test_chunks_of_any_size_give_one_answer(model: Model, monkeypatch: pytest.Mo
             assert tensor(one.kl_nats) == pytest.approx(tensor(other.kl_nats), abs=1e-4)
             assert tensor(one.target) == pytest.approx(tensor(other.target), abs=1e-5)
         assert tensor(small.tweak.moved_nats) == pytest.approx(tensor(whole.tweak.moved_nats), abs=1e-4)  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(("count", "top"), [(50, 5), (260, 5), (64, 1), (1000, 3), (1000, 15), (1023, 7), (4096, 64)])
-def test_the_likeliest_are_the_largest(count: int, top: int) -> None:
-    dice = torch.Generator().manual_seed(count)
-    for scores in (torch.randn(9, count, generator=dice), torch.randint(0, 9, (9, count), generator=dice).float()):
-        values, places = lenses.likeliest(scores, top)
-        assert torch.equal(values, scores.topk(top).values)
-        assert torch.equal(scores.gather(1, places), values)
-        assert all(len(set(row)) == top for row in places.tolist())
-    assert lenses.likeliest(torch.randn(2, 3), 5)[0].shape == (2, 3)
 
 
 # ── tweaks ──

@@ -176,6 +176,12 @@ class Positions:
     def __contains__(self, position: int) -> bool:
         return position in self.single or any(a <= position and (b is None or position < b) for a, b in self.spans)
 
+    def within(self, first: int, end: int) -> list[int]:
+        """Those of the positions from `first` to before `end` that are named, in order."""
+        if not self.spans:
+            return sorted(p for p in self.single if first <= p < end)
+        return [p for p in range(first, end) if p in self]
+
 
 INDICES = Spelling(INDICES_PATTERN, canonical_indices, str, "INDICES", "0:64")
 Indices = Annotated[str, AfterValidator(canonical_indices), INDICES]

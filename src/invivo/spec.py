@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -120,6 +120,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*$"), NAME]
 Quoted = Annotated[str, Field(min_length=1), QUOTED]
 
 
+@cache
 def spelling_of(model: type[BaseModel], field: str) -> Spelling:
     """The spelling that a field's annotation carries."""
     info = model.model_fields[field]

@@ -91,29 +91,34 @@ class Action:
         named = {p for positions in self._positions.values() for p in positions.single}
         return sorted(named - self._seen) if self.tweak.during == "all" else []
 
-    def wants(self, position: int, prompt_length: int) -> bool:
-        """Whether it acts at an absolute position, given how long the row's prompt is."""
-        if position < 0:  # padding
-            return False
-        if self.tweak.during != "all" and (self.tweak.during == "prompt") != (position < prompt_length):
-            return False
-        if isinstance(self.tweak, Copy) and self.source is not None:
-            there = position if self.shift is None else self.shift.get(position, -1)
-            if not 0 <= there < self.source.shape[_along(self.site)]:
-                return False
-        at = self.tweak.place.at
-        if at is None:
-            return True
-        if prompt_length not in self._positions:
-            self._positions[prompt_length] = Positions.of(at, prompt_length)
-        return position in self._positions[prompt_length]
-
     def columns(self, first: int, size: int, prompt_length: int) -> list[int]:
-        """Which of `size` columns, of which the first is at the absolute position `first`, it acts on."""
+        """Which of `size` columns, of which the first is at the absolute position `first` (negative in the padding), it
+        acts on, given how long the row's prompt is.
+        """
         if (known := self._columns.get((first, size, prompt_length))) is None:
-            known = [c for c in range(size) if self.wants(first + c, prompt_length)]
+            known = [p - first for p in self._named(max(first, 0), first + size, prompt_length) if self._may(p)]
             self._columns = {(first, size, prompt_length): known}  # asked for again at once, if ever
         return known
+
+    def _named(self, first: int, end: int, prompt_length: int) -> Sequence[int]:
+        """The positions from `first` to before `end` that its place names, in the part of the text that it acts in."""
+        if self.tweak.during == "prompt":
+            end = min(end, prompt_length)
+        elif self.tweak.during == "generation":
+            first = max(first, prompt_length)
+        at = self.tweak.place.at
+        if at is None or first >= end:
+            return range(first, end)
+        if prompt_length not in self._positions:
+            self._positions[prompt_length] = Positions.of(at, prompt_length)
+        return self._positions[prompt_length].within(first, end)
+
+    def _may(self, position: int) -> bool:
+        """Whether what it copies has a value for a position."""
+        if not isinstance(self.tweak, Copy) or self.source is None:
+            return True
+        there = position if self.shift is None else self.shift.get(position, -1)
+        return 0 <= there < self.source.shape[_along(self.site)]
 
     def apply(self, x: Tensor, row: int, first: int, prompt_length: int, keys_first: int) -> None:
         """Change x[row] in place. `first` is the absolute position of the first column (negative in the padding),

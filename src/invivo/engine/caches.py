@@ -1,4 +1,5 @@
-"""What a model keeps of the tokens it has read: transformers' caches, one that keeps few bits, and their size in bytes.
+"""What a model keeps of the tokens it has read: transformers' caches, one that keeps few bits, one with
+room for what comes, and their size in bytes.
 
 Quantizing keys and values a token at a time follows KIVI (Liu et al. 2024) in using a lowest value and a step for each
 group; theirs groups keys by channel, ours by token and head, so that a new token never changes the old ones.
@@ -14,6 +15,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from ..errors import OutOfRange
 from .living import Living
+from .packed import exact
 
 BITS = (2, 4, 8)
 
@@ -72,6 +74,45 @@ def unpacked(codes: Tensor, low: Tensor, step: Tensor, bits: int, width: int) ->
     shifts = torch.arange(8 // bits, device=codes.device, dtype=torch.uint8) * bits
     each = ((codes[..., None] >> shifts) & (2**bits - 1)).flatten(-2)[..., :width]
     return each.float() * step.float() + low.float()
+
+
+class Roomy(DynamicLayer):
+    """A cache layer with room for what is still to come: new tokens are written behind the others, which stay where
+    they are, where transformers' own layer copies all of them at every step.
+    """
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room  # tokens
+        self.held: list[Tensor] = []  # keys and values (B, H, room, K)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Add (B, H, T, K) keys and values; returns all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        new: tuple[Any, ...] = (key_states, value_states)
+        known: tuple[Any, ...] = (self.keys, self.values)
+        first = self.get_seq_length()
+        end = first + key_states.shape[-2]
+        # Whoever gave the layer other tensors, as a new order of the rows does, took them out of their room.
+        anew = end > self.room or [(x.data_ptr(), len(x)) for x in self.held] != [(x.data_ptr(), len(x)) for x in known]
+        if anew:
+            self.room = max(self.room, end)
+            self.held = [x.new_empty((*x.shape[:2], self.room, x.shape[-1])) for x in new]
+        for place, x, old in zip(self.held, new, known, strict=True):
+            if anew and first:
+                place[:, :, :first] = old
+            place[:, :, first:end] = x
+        self.keys, self.values = (x[:, :, :end] for x in self.held)
+        return self.keys, self.values
+
+
+def growing(config: Any, room: int) -> DynamicCache:
+    """The cache that a model's configuration asks for, its plain layers with room for so many tokens."""
+    cache = DynamicCache(config=config)
+    if not exact():
+        cache.layers = [Roomy(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
 
 
 def few_bits(layers: int, bits: int) -> Cache:

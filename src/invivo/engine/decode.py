@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from ..errors import InvivoError
 from ..tweaks import Decoding
 from . import dice
 from .beams import Beams
+from .caches import growing
+from .distributions import entropy, peak, spread
 from .forward import CACHE_NAMES, watched
 from .living import Living
 from .rows import Row, by_model
@@ -29,7 +30,7 @@ from .rows import Row, by_model
 if TYPE_CHECKING:
     from .reading import Reading
 
-Hear = Callable[[Sequence[Tensor], Sequence[int]], None]
+Hear = Callable[[Tensor, Tensor, Sequence[int], Sequence[int]], None]
 
 
 @dataclass
@@ -72,11 +73,6 @@ def filtered(log_probs: Tensor, decoding: Decoding) -> Tensor:
     return scores.log_softmax(-1)
 
 
-def entropy(log_probs: Tensor) -> Tensor:
-    """Entropy in nats along the last axis; a probability of zero adds nothing."""
-    return -torch.linalg.vecdot(log_probs.exp(), log_probs.clamp(min=-1e4))
-
-
 def choose(log_probs: Tensor, row: Row, step: int) -> tuple[int, float]:
     """The row's next token, and the entropy of what it was drawn from. Same seed and step, same dice."""
     if row.decoding.greedy:
@@ -93,8 +89,9 @@ def generate(
     """Generate up to `steps` tokens a row; yields what all rows said so far after each step.
 
     `prompts` holds one list of ids a row; shorter ones are padded on the left. Ends early when every row has ended.
-    `hear` is told every row's log-probabilities (T, V) at the next T positions of row 0's text, and the tokens that
-    follow these (of the last one, the last one again); for that, all rows have one prompt and no beams.
+    `hear` is told log-probabilities and probabilities (B, T, V) at the next T positions, which batch row reads row 0's
+    text for each row, and the tokens that follow there (after the last one, the last one again). For that, all rows
+    have one prompt and no beams.
     Raises InvivoError where a row's logits are not numbers.
     """
     said = [Said() for _ in rows]
@@ -109,7 +106,7 @@ def generate(
     takes = inspect.signature(hf.forward).parameters
     mask = torch.tensor([[0] * n + [1] * len(p) for n, p in zip(padding, prompts, strict=True)], device=device)
     cached_as = next((name for name in CACHE_NAMES if name in takes), CACHE_NAMES[-1])
-    cache = DynamicCache(config=hf.config)
+    cache = growing(hf.config, longest + steps)
     actions = [action for row in rows for action in row.actions]
     searches = {n: Beams(row.decoding.num_beams, ends) for n, row in enumerate(rows) if row.decoding.num_beams > 1}
     owner = list(range(len(rows)))  # whose each batch row is: a row's first draft has its number, the others follow
@@ -129,12 +126,17 @@ def generate(
             readers = list(range(len(rows)))  # the batch rows that read BASE's text
             for further in range(len(rows), len(owner)):
                 readers[owner[further]] = further
-            heard = [] if hear is None else [row.bias(logits[readers[n]]).log_softmax(-1) for n, row in enumerate(rows)]
+            if any(row.biases for row in rows):
+                logits = torch.stack([rows[whose].bias(x) for whose, x in zip(owner, logits, strict=True)])
+            log_probs, probs = spread(logits)
             if hear is not None and (step == steps or said[0].finished):
-                hear(heard, said[0].ids[-1:])
+                hear(log_probs, probs, readers, said[0].ids[-1:])
                 hear = None
                 if ended:
                     return
+            best = peak(logits[: len(rows), -1])  # of the rows' own texts
+            likely = log_probs[: len(rows), -1].gather(1, best)[:, 0].tolist()
+            best = best[:, 0].tolist()
             chosen, parents = [pad_token] * len(rows), list(range(len(rows)))
             owned: list[int] = list(range(len(rows)))
             for number, row in enumerate(rows):
@@ -142,11 +144,11 @@ def generate(
                     continue
                 if (search := searches.get(number)) is not None:
                     mine = [b for b, whose in enumerate(owner) if whose == number]
-                    log_probs = row.bias(logits[mine, -1]).log_softmax(-1)  # (drafts, V)
-                    for draft, missing in zip(search.drafts, log_probs.isnan().any(-1).tolist(), strict=True):
+                    drafted = log_probs[mine, -1]  # (drafts, V)
+                    for draft, missing in zip(search.drafts, drafted.isnan().any(-1).tolist(), strict=True):
                         if missing:
                             raise NotANumber(row, [*prompts[number], *draft.ids], len(prompts[number]))
-                    first, *others = [mine[parent] for parent in search.grow(log_probs)] or mine[:1]
+                    first, *others = [mine[parent] for parent in search.grow(drafted)] or mine[:1]
                     said[number] = Said(search.leader.ids, search.leader.nats, [0.0] * len(search.leader.ids))
                     said[number].finished = search.done
                     parents[number] = first
@@ -156,21 +158,19 @@ def generate(
                         parents += others
                         owned += [number] * len(others)
                     continue
-                if heard and readers[number] == number:
-                    log_probs = heard[number][-1]  # (V,)
-                else:
-                    log_probs = row.bias(logits[number, -1]).log_softmax(-1)
-                token, spread = choose(log_probs, row, step)
-                nats = float(log_probs[token])
+                token, nats, undecided = best[number], likely[number], 0.0
+                if not row.decoding.greedy:
+                    token, undecided = choose(log_probs[number, -1], row, step)
+                    nats = float(log_probs[number, -1, token])
                 if nats != nats:
                     raise NotANumber(row, [*prompts[number], *said[number].ids], len(prompts[number]))
                 said[number].ids.append(token)
                 said[number].nats.append(nats)
-                said[number].choice_entropy.append(spread)
+                said[number].choice_entropy.append(undecided)
                 said[number].finished = token in ends
                 chosen[number] = token
             if hear is not None:
-                hear(heard, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
+                hear(log_probs, probs, readers, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
                 for number in range(1, len(rows)):
                     if readers[number] != number or chosen[number] != chosen[0]:
                         chosen.append(chosen[0])

@@ -20,15 +20,15 @@ from ..experiment.lens import Fit, Lens, LensRecipe, Seen
 from ..tweaks import Decoding, DecodingTweak, Stack
 from .compare import versions
 from .decode import NotANumber
+from .distributions import crossed_entropy, likeliest, spread
 from .end import End, residuals
 from .living import Living
-from .packed import exact, packed
+from .packed import packed
 from .rows import Row, check_effect, prepare
 from .trunk import ENDS
 from .tuned import maps_for
 
 CHUNK = 2**25  # bytes of logits held at a time: enough rows for the head to be bound by arithmetic
-GROUPS = 64  # a vocabulary is searched by the peaks of so many interleaved parts
 
 
 def run(living: Living, recipe: LensRecipe) -> Lens:
@@ -164,50 +164,6 @@ def _look(
     return cells
 
 
-def spread(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and probabilities of logits (P, V).
-
-    torch's softmax takes a third of the time of its log_softmax on a CPU, and the largest logit with its probability
-    gives what is to be taken off. INVIVO_EXACT=1 takes log_softmax.
-    """
-    if exact():
-        log_probs = logits.log_softmax(-1)
-        return log_probs, log_probs.exp()
-    probs = logits.softmax(-1)
-    log_probs = logits - logits.amax(-1, keepdim=True)  # first: what is small must not be rounded as what is large
-    return log_probs.add_(probs.amax(-1, keepdim=True).log()), probs
-
-
-def crossed_entropy(probs: Tensor, log_probs: Tensor) -> Tensor:
-    """Minus the mean of `log_probs` under `probs`, in nats, along the last axis; a probability of 0 adds nothing."""
-    found = -torch.linalg.vecdot(probs, log_probs)
-    if not bool(torch.isfinite(found).all()):  # 0 · inf somewhere: slower, and right
-        found = -torch.linalg.vecdot(probs, log_probs.masked_fill(probs == 0, 0.0))
-    return found
-
-
 def _apart(probs: Tensor, entropy: Tensor, log_probs: Tensor) -> Tensor:
     """KL in nats of (P, V) from the distribution with these probabilities and this entropy."""
     return (crossed_entropy(probs, log_probs) - entropy).clamp(min=0)
-
-
-def likeliest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """The `top` largest of each row (R, V), largest first, and where they are.
-
-    A whole sort is avoided: whatever is among the largest lies in one of the `top` interleaved parts whose peaks are
-    the largest, and a peak is read at the speed of memory.
-    """
-    rows, count = scores.shape
-    top = min(top, count)
-    width = count // GROUPS
-    if width <= top:
-        best = scores.topk(top)
-        return best.values, best.indices
-    parts = scores[:, : width * GROUPS].reshape(rows, GROUPS, width)
-    found = parts.amax(1).topk(top).indices  # (R, top)
-    inside = torch.arange(GROUPS, device=scores.device) * width
-    where = (found[:, :, None] + inside).flatten(1)  # (R, top * GROUPS)
-    rest = torch.arange(width * GROUPS, count, device=scores.device).expand(rows, -1)
-    where = torch.cat([where, rest], dim=1)
-    best = scores.gather(1, where).topk(top)
-    return best.values, where.gather(1, best.indices)

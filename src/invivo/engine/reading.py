@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import OutOfRange
 from ..experiment import Candidate
-from .decode import NotANumber, entropy
+from .decode import NotANumber
+from .distributions import crossed_entropy, divergence, peak, spread
 from .forward import watched
 from .living import Living
 from .packed import exact
@@ -30,17 +31,6 @@ def batches(living: Living, rows: Sequence[Row], length: int) -> Iterator[list[i
         yield [0]
     for start in range(0, len(rest), most - 1):
         yield [0, *rest[start : start + most - 1]]
-
-
-def divergence(base: Tensor, tweak: Tensor, weight: Tensor) -> Tensor:
-    """KL(base ‖ tweak) in nats along the last axis, of log-probabilities; what base never says adds nothing.
-
-    `weight` are base's probabilities.
-    """
-    found = torch.linalg.vecdot(weight, base - tweak)
-    if not bool(torch.isfinite(found).all()):  # 0 · inf somewhere: slower, and right
-        found = (weight * (base - tweak).masked_fill(weight == 0, 0.0)).sum(-1)
-    return found.clamp(min=0)
 
 
 def perplexity(nats: Sequence[float]) -> float:
@@ -90,9 +80,9 @@ class Told(NamedTuple):
     top: Tensor
 
     @classmethod
-    def of(cls, log_probs: Tensor) -> Told:
-        """From log-probabilities."""
-        return cls(log_probs, log_probs.exp(), log_probs.argmax(-1, keepdim=True))
+    def of(cls, log_probs: Tensor, probs: Tensor) -> Told:
+        """From log-probabilities and probabilities."""
+        return cls(log_probs, probs, peak(log_probs))
 
 
 class Reading:
@@ -123,12 +113,14 @@ class Reading:
             and not any(isinstance(action, Sender) for row in rows for action in row.actions)
         )
 
-    def hear(self, numbers: Sequence[int], log_probs: Sequence[Tensor], following: Sequence[int]) -> None:
-        """Each row's log-probabilities (T, V) at the text's next T positions, BASE's first, and what follows these."""
+    def hear(
+        self, numbers: Sequence[int], log_probs: Tensor, probs: Tensor, readers: Sequence[int], following: Sequence[int]
+    ) -> None:
+        """Distributions (B, T, V) at the text's next T positions, of which those of `readers`, BASE's first, are these
+        rows' on BASE's text, and what follows there.
+        """
         after = torch.tensor(following, device=self.living.device)
-        base = Told.of(log_probs[0])
-        for number, mine in zip(numbers, log_probs, strict=True):
-            self._add(number, base, mine, after, self.heard)
+        self._add(numbers, Told.of(log_probs[0], probs[0]), log_probs, probs, readers, after, self.heard)
         self.heard.append(following[-1])
 
     def read(self, ids: list[int]) -> None:
@@ -144,38 +136,53 @@ class Reading:
             logits = logits_of(self.living, [asked[place] for place in group], ids, len(self.prompt))
             for start in range(0, len(ids), STRETCH):
                 part = slice(start, start + STRETCH)
-                base = Told.of(logits[0, part].float().log_softmax(-1))
+                base = Told.of(*spread(logits[0, part].float()))
                 for at, place in enumerate(group):
                     number = numbers[place]
                     if len(self.nats[number]) > start:  # BASE is in every group, and is taken once
                         continue
                     row = self.rows[number].bias(logits[at, part].float())
-                    mine = base.log_probs if number == 0 else row.log_softmax(-1)
-                    self._add(number, base, mine, following[part], ids)
+                    log_probs, probs = base[:2] if number == 0 else spread(row)
+                    self._add([number], base, log_probs[None], probs[None], [0], following[part], ids)
         first = len(self.prompt) if len(ids) > len(self.prompt) else 1
         for number, row in enumerate(self.rows):
             said = self.nats[number][first - 1 : len(ids) - 1]
             unread = row.prompt is not None and first == 1
             self.perplexity[number] = perplexity(said) if said and not unread else None
 
-    def _add(self, number: int, base: Told, mine: Tensor, following: Tensor, ids: Sequence[int]) -> None:
-        """What a row gives at its next T positions of `ids`: what BASE does, and its own log-probabilities (T, V)."""
-        row, start = self.rows[number], len(self.nats[number])
-        spread = entropy(mine)
-        if bool(torch.isnan(spread).any()):
-            raise NotANumber(row, ids, len(self.prompt))
-        apart = divergence(base.log_probs, mine, base.probs) if number else torch.zeros(len(mine))
-        other = mine.gather(1, base.top)[:, 0] < mine.amax(-1)
-        if row.prompt is not None:  # texts that are not the same cannot be compared
-            unlike = max(0, len(self.prompt) - max(1, row.alike) - start)
-            apart[:unlike], other[:unlike] = 0.0, False
-        nats = mine.gather(1, following[:, None])[:, 0]
-        self.entropy[number] += spread.tolist()
-        self.kl[number] += apart.tolist()
-        self.top_changed[number] += other.tolist()
-        self.nats[number] += nats.tolist()  # last: its length tells how far the row has come
-        if start < len(self.prompt) <= start + len(mine):
-            self.next[number] = mine[len(self.prompt) - 1 - start].clone()
+    def _add(
+        self,
+        numbers: Sequence[int],
+        base: Told,
+        log_probs: Tensor,
+        probs: Tensor,
+        readers: Sequence[int],
+        following: Tensor,
+        ids: Sequence[int],
+    ) -> None:
+        """What rows give at their next T positions of `ids`, `following` behind each: what BASE does there, and
+        distributions (B, T, V) of which `readers` are theirs.
+        """
+        start, count = len(self.nats[numbers[0]]), log_probs.shape[1]
+        spreads = crossed_entropy(probs, log_probs).tolist()  # (B, T); of few batch rows too many, but none is copied
+        for number, reader in zip(numbers, readers, strict=True):
+            if any(math.isnan(n) for n in spreads[reader]):
+                raise NotANumber(self.rows[number], ids, len(self.prompt))
+        apart = divergence(base.log_probs, log_probs, base.probs).tolist()
+        top = base.top.expand(len(log_probs), -1, -1)
+        other = (log_probs.gather(2, top)[..., 0] < log_probs.amax(-1)).tolist()
+        nats = log_probs.gather(2, following.expand(len(log_probs), -1)[..., None])[..., 0].tolist()
+        for number, reader in zip(numbers, readers, strict=True):
+            row = self.rows[number]
+            # texts that are not the same cannot be compared
+            unlike = 0 if row.prompt is None else max(0, len(self.prompt) - max(1, row.alike) - start)
+            unlike = count if number == 0 else min(unlike, count)
+            if start < len(self.prompt) <= start + count:
+                self.next[number] = log_probs[reader, len(self.prompt) - 1 - start].clone()
+            self.entropy[number] += spreads[reader]
+            self.kl[number] += [0.0] * unlike + apart[reader][unlike:]
+            self.top_changed[number] += [False] * unlike + other[reader][unlike:]
+            self.nats[number] += nats[reader]  # last: its length tells how far the row has come
 
     def candidates(self, number: int) -> tuple[Candidate, ...]:
         """Likeliest next tokens of BASE and of a row, likeliest first."""

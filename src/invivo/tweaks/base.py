@@ -156,6 +156,8 @@ class Stack(RootModel[tuple[Annotated[Tweak, ...], ...]]):
 
 def split_lines(text: str) -> list[str]:
     """Cut a stack's text at line ends and at ` + `, but not inside quotes."""
+    if not any(mark in text for mark in "+\n"):  # a sweep has thousands of such lines
+        return [text.strip()] if text.strip() else []
     pieces = re.findall(r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\s\+\s|\n|[^\"'\n+\s]+|.|\s", text, re.DOTALL)
     lines, current = [], ""
     for piece in pieces:

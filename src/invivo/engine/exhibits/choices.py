@@ -13,7 +13,8 @@ from ...show.blocks import Block, Figure, Table, Text
 from ...show.text import number, visible
 from ...spec import Spec
 from ...tweaks import Decoding, DecodingTweak, LogitBias, Stack
-from ..decode import entropy, filtered
+from ..decode import filtered
+from ..distributions import entropy
 from ..living import Living
 from ..rows import Row, prepare
 from . import Found, Kind

@@ -20,8 +20,8 @@ from ...pictures import Lines, Series
 from ...show.blocks import Block, Figure
 from ...show.text import number
 from ...spec import Spec
+from ..distributions import crossed_entropy
 from ..end import End, residuals
-from ..lens import crossed_entropy
 from ..living import Living
 from ..packed import packed
 from ..tuned import maps_for
