@@ -22,7 +22,7 @@ from ..model.anatomy import is_linear, main_output
 from .actions import Action
 from .forward import watched
 from .living import Living
-from .spared import swap
+from .swap import swap
 
 ENDS = ("final_norm", "logits")  # sites after the last block
 TOLERANCE = 1e-4  # of the largest logit, for the end to be the model's; a wrong end is off by far more

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..model.anatomy import Anatomy, Block, is_linear
 from .actions import Action, as_index
 from .paths import Sender
+from .swap import swap
 
 MOST_KEPT = 2**28  # bytes of BASE's outputs; what comes after them is computed as ever
 # How far a block has come when one of its linear layers runs.
@@ -120,16 +121,6 @@ def _mlp(block: Block) -> nn.Module | None:
         ),
         None,
     )
-
-
-def swap(stack: ExitStack, module: nn.Module, forward: Any) -> None:
-    """Give a module another forward until the stack is left."""
-    had = vars(module).get("forward")
-    module.forward = forward
-    if had is None:
-        stack.callback(vars(module).pop, "forward")
-    else:
-        stack.callback(setattr, module, "forward", had)
 
 
 def _partly(forward: Any, base: Tensor, cells: Tensor, grid: Tensor) -> Any:
