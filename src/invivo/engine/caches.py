@@ -85,6 +85,7 @@ class Roomy(DynamicLayer):
         super().__init__()
         self.room = room  # tokens
         self.held: list[Tensor] = []  # keys and values (B, H, room, K)
+        self.given: Tensor | None = None  # the keys that were given out last
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Add (B, H, T, K) keys and values; returns all of them."""
@@ -95,15 +96,16 @@ class Roomy(DynamicLayer):
         first = self.get_seq_length()
         end = first + key_states.shape[-2]
         # Whoever gave the layer other tensors, as a new order of the rows does, took them out of their room.
-        anew = end > self.room or [(x.data_ptr(), len(x)) for x in self.held] != [(x.data_ptr(), len(x)) for x in known]
-        if anew:
+        if end > self.room or self.given is None or self.given is not self.keys:
             self.room = max(self.room, end)
             self.held = [x.new_empty((*x.shape[:2], self.room, x.shape[-1])) for x in new]
-        for place, x, old in zip(self.held, new, known, strict=True):
-            if anew and first:
-                place[:, :, :first] = old
-            place[:, :, first:end] = x
-        self.keys, self.values = (x[:, :, :end] for x in self.held)
+            if first:
+                for place, old in zip(self.held, known, strict=True):
+                    place.narrow(2, 0, first).copy_(old)
+        for place, x in zip(self.held, new, strict=True):
+            place.narrow(2, first, end - first).copy_(x)
+        self.keys, self.values = (x.narrow(2, 0, end) for x in self.held)
+        self.given = self.keys
         return self.keys, self.values
 
 

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,15 +22,16 @@ from ..tweaks import Decoding
 from . import dice
 from .beams import Beams
 from .caches import growing
-from .distributions import entropy, peak, spread
+from .distributions import Predicted, entropy
 from .forward import CACHE_NAMES, watched
 from .living import Living
-from .rows import Row, by_model
+from .rows import Row, by_model, joins
+from .shared import Shared
 
 if TYPE_CHECKING:
     from .reading import Reading
 
-Hear = Callable[[Tensor, Tensor, Sequence[int], Sequence[int]], None]
+Hear = Callable[[Predicted, Sequence[int], Sequence[int]], None]
 
 
 @dataclass
@@ -89,9 +90,9 @@ def generate(
     """Generate up to `steps` tokens a row; yields what all rows said so far after each step.
 
     `prompts` holds one list of ids a row; shorter ones are padded on the left. Ends early when every row has ended.
-    `hear` is told log-probabilities and probabilities (B, T, V) at the next T positions, which batch row reads row 0's
-    text for each row, and the tokens that follow there (after the last one, the last one again). For that, all rows
-    have one prompt and no beams.
+    `hear` is told what is predicted (B, T, V) at the next T positions, which batch row reads row 0's text for each row,
+    and the tokens that follow there (after the last one, the last one again). For that, all rows have one prompt and no
+    beams.
     Raises InvivoError where a row's logits are not numbers.
     """
     said = [Said() for _ in rows]
@@ -110,7 +111,9 @@ def generate(
     actions = [action for row in rows for action in row.actions]
     searches = {n: Beams(row.decoding.num_beams, ends) for n, row in enumerate(rows) if row.decoding.num_beams > 1}
     owner = list(range(len(rows)))  # whose each batch row is: a row's first draft has its number, the others follow
-    with watched(living.anatomy, actions, prompt_lengths=[len(p) for p in prompts]) as run:
+    join = 0 if hear is None else min(joins(living, row) for row in rows)
+    shared = Shared(living.anatomy, cache, join, len(rows), device)
+    with shared.attached(), watched(living.anatomy, actions, prompt_lengths=[len(p) for p in prompts]) as run:
         for step in range(steps + 1):
             ended = step == steps or all(s.finished for s in said)
             if ended and hear is None:
@@ -128,15 +131,15 @@ def generate(
                 readers[owner[further]] = further
             if any(row.biases for row in rows):
                 logits = torch.stack([rows[whose].bias(x) for whose, x in zip(owner, logits, strict=True)])
-            log_probs, probs = spread(logits)
+            predicted = Predicted.of(logits)
+            log_probs = predicted.log_probs[:, -1]  # (B, V) of what comes next
             if hear is not None and (step == steps or said[0].finished):
-                hear(log_probs, probs, readers, said[0].ids[-1:])
+                hear(predicted, readers, said[0].ids[-1:])
                 hear = None
                 if ended:
                     return
-            best = peak(logits[: len(rows), -1])  # of the rows' own texts
-            likely = log_probs[: len(rows), -1].gather(1, best)[:, 0].tolist()
-            best = best[:, 0].tolist()
+            likely = log_probs.gather(1, predicted.top[:, -1])[:, 0].tolist()
+            best = predicted.top[:, -1, 0].tolist()
             chosen, parents = [pad_token] * len(rows), list(range(len(rows)))
             owned: list[int] = list(range(len(rows)))
             for number, row in enumerate(rows):
@@ -144,7 +147,7 @@ def generate(
                     continue
                 if (search := searches.get(number)) is not None:
                     mine = [b for b, whose in enumerate(owner) if whose == number]
-                    drafted = log_probs[mine, -1]  # (drafts, V)
+                    drafted = log_probs[mine]  # (drafts, V)
                     for draft, missing in zip(search.drafts, drafted.isnan().any(-1).tolist(), strict=True):
                         if missing:
                             raise NotANumber(row, [*prompts[number], *draft.ids], len(prompts[number]))
@@ -160,8 +163,8 @@ def generate(
                     continue
                 token, nats, undecided = best[number], likely[number], 0.0
                 if not row.decoding.greedy:
-                    token, undecided = choose(log_probs[number, -1], row, step)
-                    nats = float(log_probs[number, -1, token])
+                    token, undecided = choose(log_probs[number], row, step)
+                    nats = float(log_probs[number, token])
                 if nats != nats:
                     raise NotANumber(row, [*prompts[number], *said[number].ids], len(prompts[number]))
                 said[number].ids.append(token)
@@ -170,7 +173,7 @@ def generate(
                 said[number].finished = token in ends
                 chosen[number] = token
             if hear is not None:
-                hear(log_probs, probs, readers, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
+                hear(predicted, readers, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
                 for number in range(1, len(rows)):
                     if readers[number] != number or chosen[number] != chosen[0]:
                         chosen.append(chosen[0])
@@ -178,10 +181,13 @@ def generate(
                         owned.append(number)
             yield said
             ids = torch.tensor(chosen, device=device)[:, None]
-            if searches or owned != owner:
-                order: Any = torch.tensor(parents, device=device)
-                cache.reorder_cache(order)
-                mask, owner = mask[order], owned
+            same = list(range(len(owned)))
+            if hear is not None and shared.allowed:  # whoever did not part, and whoever is fed BASE's words
+                alone = set(owned[len(rows) :])
+                same = [row if row in alone else 0 for row in same]
+            if searches or owned != owner or same != shared.same:
+                shared.follow(parents, same)
+                mask, owner = mask[parents], owned
                 run.lay_out(owner, padding)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 

@@ -6,14 +6,40 @@ shortcut has torch's own function as its slow twin (tests/test_distributions.py)
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import torch
 from torch import Tensor
 
 from .packed import exact
 
 GROUPS = 64  # a vocabulary is searched for its likeliest tokens by the peaks of so many interleaved parts
-STRETCH = 256  # and for its likeliest one by the peaks of stretches of so many tokens,
-MANY = 2**15  # where there are at least so many numbers
+SPAN = 256  # for its likeliest one, by the peaks of so many tokens side by side;
+ENOUGH = 2**15  # fewer numbers than these are searched as they are
+
+
+class Predicted(NamedTuple):
+    """What a model predicts: log-probabilities and probabilities (…, V), and the likeliest token (…, 1).
+
+    The likeliest token is that of the largest logit: log-probabilities of two may be rounded to the same number.
+    """
+
+    log_probs: Tensor
+    probs: Tensor
+    top: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> Self:
+        """From logits (…, V)."""
+        return cls(*spread(logits), peak(logits))
+
+    def at(self, index: int) -> Self:
+        """One of the first axis."""
+        return type(self)(*(x[index] for x in self))
+
+    def alone(self) -> Self:
+        """As a batch of one."""
+        return type(self)(*(x[None] for x in self))
 
 
 def spread(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +89,7 @@ def likeliest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
     rows, count = scores.shape
     top = min(top, count)
     width = count // GROUPS
-    if width <= top:
+    if width <= top or exact():
         best = scores.topk(top)
         return best.values, best.indices
     parts = scores[:, : width * GROUPS].reshape(rows, GROUPS, width)
@@ -79,12 +105,12 @@ def likeliest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
 def peak(scores: Tensor) -> Tensor:
     """Where the largest of (…, V) is, (…, 1): the first of them, as argmax has it, found in a fifth of its time."""
     count = scores.shape[-1]
-    whole = count // STRETCH
-    if scores.numel() < MANY:
+    whole = count // SPAN
+    if scores.numel() < ENOUGH or exact():
         return scores.argmax(-1, keepdim=True)
-    peaks = scores[..., : whole * STRETCH].unflatten(-1, (whole, STRETCH)).amax(-1)
-    if whole * STRETCH < count:
-        peaks = torch.cat([peaks, scores[..., whole * STRETCH :].amax(-1, keepdim=True)], dim=-1)
-    inside = torch.arange(STRETCH, device=scores.device)
-    where = (peaks.argmax(-1, keepdim=True) * STRETCH + inside).clamp(max=count - 1)
+    peaks = scores[..., : whole * SPAN].unflatten(-1, (whole, SPAN)).amax(-1)
+    if whole * SPAN < count:
+        peaks = torch.cat([peaks, scores[..., whole * SPAN :].amax(-1, keepdim=True)], dim=-1)
+    inside = torch.arange(SPAN, device=scores.device)
+    where = (peaks.argmax(-1, keepdim=True) * SPAN + inside).clamp(max=count - 1)
     return where.gather(-1, scores.gather(-1, where).argmax(-1, keepdim=True))

@@ -19,8 +19,8 @@ from .forward import watched
 from .living import Living
 from .packed import packed
 from .reading import logits_of
-from .rows import Row, prepare
-from .trunk import Trunk, joins
+from .rows import Row, joins, prepare
+from .trunk import Trunk
 
 
 def strings(living: Living, rows: int, length: int, seed: int) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from ..errors import OutOfRange
 from ..experiment import Candidate
 from .decode import NotANumber
-from .distributions import crossed_entropy, divergence, peak, spread
+from .distributions import Predicted, crossed_entropy, divergence
 from .forward import watched
 from .living import Living
 from .packed import exact
@@ -72,19 +71,6 @@ def _logits(living: Living, rows: Sequence[Row], ids: list[int], prompt_length: 
         return living.hf(input_ids=batch, use_cache=False).logits
 
 
-class Told(NamedTuple):
-    """BASE at some positions: log-probabilities and probabilities (T, V), and the likeliest token (T, 1)."""
-
-    log_probs: Tensor
-    probs: Tensor
-    top: Tensor
-
-    @classmethod
-    def of(cls, log_probs: Tensor, probs: Tensor) -> Told:
-        """From log-probabilities and probabilities."""
-        return cls(log_probs, probs, peak(log_probs))
-
-
 class Reading:
     """Every row's next-token distributions on BASE's text, and the numbers between them. Lists are [row][position].
 
@@ -104,7 +90,7 @@ class Reading:
     def can_hear(self, numbers: Sequence[int]) -> bool:
         """Whether rows that run together can be heard while they speak: BASE among them, one prompt, a text each."""
         rows = [self.rows[n] for n in numbers]
-        size = 3 * len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4  # logits, and what is made of them
+        size = 5 * len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4  # logits, and what is made of them
         return (
             numbers[0] == 0
             and size <= LOGIT_BYTES
@@ -114,13 +100,13 @@ class Reading:
         )
 
     def hear(
-        self, numbers: Sequence[int], log_probs: Tensor, probs: Tensor, readers: Sequence[int], following: Sequence[int]
+        self, numbers: Sequence[int], predicted: Predicted, readers: Sequence[int], following: Sequence[int]
     ) -> None:
-        """Distributions (B, T, V) at the text's next T positions, of which those of `readers`, BASE's first, are these
-        rows' on BASE's text, and what follows there.
+        """What is predicted (B, T, V) at the text's next T positions, which of it is predicted by these rows on BASE's
+        text (BASE's first), and what follows there.
         """
         after = torch.tensor(following, device=self.living.device)
-        self._add(numbers, Told.of(log_probs[0], probs[0]), log_probs, probs, readers, after, self.heard)
+        self._add(numbers, predicted.at(0), predicted, readers, after, self.heard)
         self.heard.append(following[-1])
 
     def read(self, ids: list[int]) -> None:
@@ -136,14 +122,14 @@ class Reading:
             logits = logits_of(self.living, [asked[place] for place in group], ids, len(self.prompt))
             for start in range(0, len(ids), STRETCH):
                 part = slice(start, start + STRETCH)
-                base = Told.of(*spread(logits[0, part].float()))
+                base = Predicted.of(logits[0, part].float())
                 for at, place in enumerate(group):
                     number = numbers[place]
                     if len(self.nats[number]) > start:  # BASE is in every group, and is taken once
                         continue
                     row = self.rows[number].bias(logits[at, part].float())
-                    log_probs, probs = base[:2] if number == 0 else spread(row)
-                    self._add([number], base, log_probs[None], probs[None], [0], following[part], ids)
+                    mine = base if number == 0 else Predicted.of(row)
+                    self._add([number], base, mine.alone(), [0], following[part], ids)
         first = len(self.prompt) if len(ids) > len(self.prompt) else 1
         for number, row in enumerate(self.rows):
             said = self.nats[number][first - 1 : len(ids) - 1]
@@ -153,25 +139,25 @@ class Reading:
     def _add(
         self,
         numbers: Sequence[int],
-        base: Told,
-        log_probs: Tensor,
-        probs: Tensor,
+        base: Predicted,
+        predicted: Predicted,
         readers: Sequence[int],
         following: Tensor,
         ids: Sequence[int],
     ) -> None:
-        """What rows give at their next T positions of `ids`, `following` behind each: what BASE does there, and
-        distributions (B, T, V) of which `readers` are theirs.
+        """What rows give at their next T positions of `ids`, `following` behind each: BASE's (T, V), and what is
+        predicted in a batch (B, T, V) of which `readers` are theirs.
         """
-        start, count = len(self.nats[numbers[0]]), log_probs.shape[1]
-        spreads = crossed_entropy(probs, log_probs).tolist()  # (B, T); of few batch rows too many, but none is copied
+        log_probs, probs, top = predicted
+        start, rows, count = len(self.nats[numbers[0]]), *log_probs.shape[:2]
+        spreads = crossed_entropy(probs, log_probs).tolist()  # (B, T); of a few batch rows in vain, but none is copied
         for number, reader in zip(numbers, readers, strict=True):
             if any(math.isnan(n) for n in spreads[reader]):
                 raise NotANumber(self.rows[number], ids, len(self.prompt))
         apart = divergence(base.log_probs, log_probs, base.probs).tolist()
-        top = base.top.expand(len(log_probs), -1, -1)
-        other = (log_probs.gather(2, top)[..., 0] < log_probs.amax(-1)).tolist()
-        nats = log_probs.gather(2, following.expand(len(log_probs), -1)[..., None])[..., 0].tolist()
+        wanted = torch.stack((following.expand(rows, -1), base.top[:, 0].expand(rows, -1), top[..., 0]), -1)
+        found = log_probs.gather(2, wanted)  # (B, T, 3)
+        nats, other = found[..., 0].tolist(), (found[..., 1] < found[..., 2]).tolist()
         for number, reader in zip(numbers, readers, strict=True):
             row = self.rows[number]
             # texts that are not the same cannot be compared

@@ -37,6 +37,7 @@ from .reference import fill_spreads
 from .rotation import turn
 from .senders import sender
 
+STARTS = ("embed", "pos_embed")  # sites before the first block
 Taken = dict[str, dict[Where, Tensor]]  # prompt's name -> what was seen there
 
 
@@ -160,6 +161,12 @@ def _action(living: Living, tweak: Activation, row: int | None) -> Action:
     if isinstance(tweak, Send) and layer is not None:
         return sender(living, tweak, row, layer, heads, units)
     return Action(tweak, row, layer, heads, units)
+
+
+def joins(living: Living, row: Row) -> int:
+    """The first layer at which a row may differ from BASE; the last one for what changes nothing before the end."""
+    last = living.anatomy.layers - 1
+    return min((0 if a.site in STARTS else last if a.layer is None else a.layer for a in row.actions), default=last)
 
 
 def actions_for_all(living: Living, stack: Stack) -> list[Action]:

@@ -31,8 +31,8 @@ from .living import Living
 from .packed import available, packed
 from .reading import logits_of
 from .rotation import TURNED, Turn
-from .rows import Row, Taken, check_effect, prepare
-from .trunk import Trunk, joins
+from .rows import Row, Taken, check_effect, joins, prepare
+from .trunk import Trunk
 from .unfinished import Unfinished
 
 ESTIMATE = "estimated from one gradient (attribution patching)"

@@ -30,10 +30,9 @@ from .end import ENDS, End
 from .forward import Pass, watched
 from .living import Living
 from .reading import logits_of
-from .rows import Row, prepare
+from .rows import STARTS, prepare
 from .spared import AFTER_NEURONS, BEFORE_NEURONS, Cells, Spared
 
-STARTS = ("embed", "pos_embed")  # sites before the first block
 TOLERANCE = 1e-4  # of the largest logit: rounding of other batch shapes; a wrong walk is off by far more
 
 _FITS: WeakKeyDictionary[nn.Module, dict[int, str | None]] = WeakKeyDictionary()  # by length of the text
@@ -245,9 +244,3 @@ def _apart(found: Tensor, wanted: Tensor, logits: Tensor) -> float:
 def _loose(logits: Tensor) -> float:
     """The difference that is rounding."""
     return TOLERANCE if logits.dtype in (torch.float32, torch.float64) else 5e-2
-
-
-def joins(living: Living, row: Row) -> int:
-    """The first layer at which a row may differ from BASE; the last one for what changes nothing before the end."""
-    last = living.anatomy.layers - 1
-    return min((0 if a.site in STARTS else last if a.layer is None else a.layer for a in row.actions), default=last)
