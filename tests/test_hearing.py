@@ -100,6 +100,25 @@ def test_a_text_that_ends_before_the_other(gpt2: Model, who: str, at: int, monke
     assert len({len(run.ids) for run in (heard.base, *heard.tweaks)}) > 1
 
 
+@pytest.mark.parametrize("stretch", [1, 2, 5, 1000])
+def test_a_prompt_is_heard_in_stretches(gpt2: Model, stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invivo.engine.decode.STRETCH", stretch)
+    told: list[tuple[Reading, int, list[int]]] = []
+    real = Reading.hear
+
+    def noting(self: Reading, numbers: Any, predicted: Any, readers: Any, following: Any) -> None:
+        told.append((self, predicted.probs.shape[1], list(following)))
+        real(self, numbers, predicted, readers, following)
+
+    monkeypatch.setattr(Reading, "hear", noting)
+    heard, read, _ = both(gpt2, monkeypatch, "zero head 1.2", "scale embed at 2 by 1.1", 'add 2 to logit "e"')
+    agree(heard, read)
+    text = [*heard.prompt_ids, *heard.base.ids]
+    assert all(positions == len(following) <= stretch for _, positions, following in told)
+    assert [token for *_, following in told for token in following] == [*text[1:], text[-1]]
+    assert told[0][0].heard[: len(text)] == text
+
+
 def test_one_token_and_none(gpt2: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     for steps in (0, 1):
         with calls(gpt2) as seen:

@@ -31,6 +31,7 @@ from .shared import Shared
 if TYPE_CHECKING:
     from .reading import Reading
 
+STRETCH = 64  # positions of a prompt that are heard at a time
 Hear = Callable[[Predicted, Sequence[int], Sequence[int]], None]
 
 
@@ -91,8 +92,8 @@ def generate(
 
     `prompts` holds one list of ids a row; shorter ones are padded on the left. Ends early when every row has ended.
     `hear` is told what is predicted (B, T, V) at the next T positions, which batch row reads row 0's text for each row,
-    and the tokens that follow there (after the last one, the last one again). For that, all rows have one prompt and no
-    beams.
+    and the tokens that follow there (after the text's last one, that one again). For that, all rows have one prompt and
+    no beams.
     Raises InvivoError where a row's logits are not numbers.
     """
     said = [Said() for _ in rows]
@@ -131,8 +132,8 @@ def generate(
                 readers[owner[further]] = further
             if any(row.biases for row in rows):
                 logits = torch.stack([rows[whose].bias(x) for whose, x in zip(owner, logits, strict=True)])
-            predicted = Predicted.of(logits)
-            log_probs = predicted.log_probs[:, -1]  # (B, V) of what comes next
+            predicted = Predicted.of(logits[:, -1:])  # of what comes next
+            log_probs = predicted.log_probs[:, -1]  # (B, V)
             if hear is not None and (step == steps or said[0].finished):
                 hear(predicted, readers, said[0].ids[-1:])
                 hear = None
@@ -173,7 +174,10 @@ def generate(
                 said[number].finished = token in ends
                 chosen[number] = token
             if hear is not None:
-                hear(predicted, readers, [*(prompts[0][1:] if step == 0 else ()), chosen[0]])
+                for start in range(0, logits.shape[1] - 1, STRETCH):  # of the prompt
+                    part = slice(start, min(start + STRETCH, logits.shape[1] - 1))
+                    hear(Predicted.of(logits[:, part]), readers, prompts[0][1:][part])
+                hear(predicted, readers, chosen[:1])
                 for number in range(1, len(rows)):
                     if readers[number] != number or chosen[number] != chosen[0]:
                         chosen.append(chosen[0])

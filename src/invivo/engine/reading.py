@@ -90,7 +90,7 @@ class Reading:
     def can_hear(self, numbers: Sequence[int]) -> bool:
         """Whether rows that run together can be heard while they speak: BASE among them, one prompt, a text each."""
         rows = [self.rows[n] for n in numbers]
-        size = 5 * len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4  # logits, and what is made of them
+        size = 2 * len(rows) * len(self.prompt) * self.living.anatomy.vocabulary * 4  # logits, and a copy in float32
         return (
             numbers[0] == 0
             and size <= LOGIT_BYTES
@@ -107,7 +107,8 @@ class Reading:
         """
         after = torch.tensor(following, device=self.living.device)
         self._add(numbers, predicted.at(0), predicted, readers, after, self.heard)
-        self.heard.append(following[-1])
+        if len(self.nats[0]) == len(self.heard):  # the prompt is heard in stretches
+            self.heard.append(following[-1])
 
     def read(self, ids: list[int]) -> None:
         """Let every row that was not heard on all of `ids`, which begins with the prompt, read it now."""
