@@ -21,11 +21,10 @@ from ..tweaks import Decoding, DecodingTweak, Stack
 from .compare import versions
 from .decode import NotANumber
 from .distributions import crossed_entropy, likeliest, spread
-from .end import End, residuals
+from .end import ENDS, End, residuals
 from .living import Living
 from .packed import packed
 from .rows import Row, check_effect, prepare
-from .trunk import ENDS
 from .tuned import maps_for
 
 CHUNK = 2**25  # bytes of logits held at a time: enough rows for the head to be bound by arithmetic

@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..model.anatomy import Anatomy
+from ..model.anatomy import Anatomy, first_tensor
+from .arguments import mapped, tensors
 
 LEAST = 3  # rows for which it pays
 
@@ -25,7 +26,7 @@ class Shared:
 
     def __init__(self, anatomy: Anatomy, cache: Any, join: int, rows: int, device: torch.device) -> None:
         self.anatomy, self.cache = anatomy, cache
-        self.join = join if rows >= LEAST else 0
+        self.join = join if rows >= LEAST and len(cache.layers) == anatomy.layers else 0
         self.same = list(range(rows))  # for each batch row, the one that stands for it
         self.index = torch.arange(rows, device=device)  # (B,) where that one is among those that are left
         self.chosen = self.index  # (U,) the batch rows that are left
@@ -33,7 +34,7 @@ class Shared:
     @property
     def allowed(self) -> bool:
         """Whether rows may be shared; known once the prompt was read."""
-        return self.join > 0 and len(self.cache.layers) == self.anatomy.layers
+        return self.join > 0
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -60,49 +61,33 @@ class Shared:
         self.same = list(same)
         self.chosen = torch.tensor(unique, device=device)
         self.index = torch.tensor([unique.index(row) for row in same], device=device)
+        if len(unique) == len(same):  # BASE has ended, and nobody reads its text any more
+            self.join = 0
 
     def _narrow(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not self.join:
+            return None
         rows = len(self.same)
-        if len(self.chosen) == rows:
+        if len(self.chosen) == rows:  # the prompt
             if not _by_row(args, kwargs, rows):
                 self.join = 0
             return None
-        return _picked(args, rows, self.chosen), _picked(kwargs, rows, self.chosen)
+        return mapped((args, kwargs), lambda x: x[self.chosen] if x.ndim > 1 and x.shape[0] == rows else x)
 
     def _expand(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(self.chosen) == len(self.same):
+        stream = first_tensor(args, kwargs)
+        if len(self.chosen) == len(self.same) or stream is None:
             return None
-        if args:
-            return (args[0][self.index], *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": kwargs["hidden_states"][self.index]}
+        whole = stream[self.index]
+        return mapped((args, kwargs), lambda x: whole if x is stream else x)
 
 
 def _by_row(args: tuple[Any, ...], kwargs: dict[str, Any], rows: int) -> bool:
     """Whether a block, as rows read one text, is given one vector a row and position, and beside it only what serves
     all rows or is alike in each: what differs along its first axis counts something else, heads for one.
     """
-    stream = args[0] if args else kwargs.get("hidden_states")
-    if not isinstance(stream, Tensor) or stream.ndim != 3 or stream.shape[0] != rows:
+    stream = first_tensor(args, kwargs)
+    if stream is None or stream.ndim != 3 or stream.shape[0] != rows:
         return False
-    beside = [x for x in _tensors((args, kwargs)) if x is not stream and x.ndim > 1 and x.shape[0] != 1]
+    beside = [x for x in tensors((args, kwargs)) if x is not stream and x.ndim > 1 and x.shape[0] != 1]
     return all(x.shape[0] == rows and torch.equal(x, x[:1].expand_as(x)) for x in beside)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(one)
-
-
-def _picked(value: Any, rows: int, chosen: Tensor) -> Any:
-    """The chosen rows of whatever has one entry a row on its first axis."""
-    if isinstance(value, Tensor):
-        return value[chosen] if value.ndim > 1 and value.shape[0] == rows else value
-    if isinstance(value, tuple | list):
-        found = [_picked(one, rows, chosen) for one in value]
-        return found if isinstance(value, list) else tuple(found)
-    if isinstance(value, dict):
-        return {name: _picked(one, rows, chosen) for name, one in value.items()}
-    return value

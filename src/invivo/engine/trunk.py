@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ..model import attention as inner
 from ..tweaks import Decoding, Stack
 from .actions import Action
+from .arguments import mapped
 from .end import ENDS, End
 from .forward import Pass, watched
 from .living import Living
@@ -58,15 +59,13 @@ class _Keep:
 
 def _cut(value: Any, total: int, first: int) -> Any:
     """An argument of a block for the positions from `first` on: whatever has all positions on its second axis."""
-    if isinstance(value, Tensor):
-        if value.ndim >= 2 and value.shape[1] == total:
-            return value[:, first:]
-        return value[first:] if value.ndim == 1 and value.shape[0] == total else value
-    if isinstance(value, tuple | list):
-        return type(value)(_cut(v, total, first) for v in value)
-    if isinstance(value, dict):
-        return {k: _cut(v, total, first) for k, v in value.items()}
-    return value
+
+    def cut(x: Tensor) -> Tensor:
+        if x.ndim >= 2 and x.shape[1] == total:
+            return x[:, first:]
+        return x[first:] if x.ndim == 1 and x.shape[0] == total else x
+
+    return mapped(value, cut)
 
 
 class Trunk:
